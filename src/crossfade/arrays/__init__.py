@@ -1,0 +1,1 @@
+"""Executing a plan: the same arithmetic on the arrays of every framework."""

@@ -1,0 +1,196 @@
+"""Executing a plan on NumPy arrays: by the fused kernels where Numba is installed, else by plain NumPy."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.arrays import parallel
+from crossfade.arrays.dispatch import Layout
+from crossfade.arrays.grid import DrawnAugmentation, sample_grid
+from crossfade.mixing.plan import Plan
+
+Array = NDArray[Any]
+_NO_MASK = np.zeros((1, 1, 1), np.float32)
+_NO_AUGMENT = (False, np.zeros(1, np.bool_), np.zeros((1, 2), np.int64), False)
+
+
+def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> Array:
+    """See `crossfade.mix_images`."""
+    out = np.empty_like(images, order="C") if out is None else out
+    kernels = load_kernels()
+    if kernels is None or images.dtype not in (np.uint8, np.float32, np.float64) or not out.flags.c_contiguous:
+        _mix_plain(_pixels(images, layout), plan, _pixels(out, layout))
+        return out
+    kernel = kernels.mix_bytes if images.dtype == np.uint8 else kernels.mix_float
+    source, target = _planes(images, layout), _planes(out, layout)
+    step = 1 if layout == "NCHW" else images.shape[3]
+    stack = _stack(plan)
+    parallel.share(lambda a, b: kernel(source, target, *stack, step, a, b), len(plan), out.nbytes)
+    return out
+
+
+def render(
+    images: Array,
+    plan: Plan,
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    layout: Layout,
+    augment: DrawnAugmentation | None,
+    out: Array | None,
+) -> Array:
+    """See `crossfade.render`."""
+    out = np.empty(images.shape, np.float32) if out is None else out
+    kernels = load_kernels()
+    if kernels is None or not out.flags.c_contiguous:
+        _render_plain(_pixels(images, layout), plan, scale, shift, augment, _pixels(out, layout))
+        return out
+    source, target = _planes(images, layout), _planes(out, layout)
+    step = 1 if layout == "NCHW" else images.shape[3]
+    scales, shifts = (_along_rows(values, layout, target.shape[3]) for values in (scale, shift))
+    drawn = _NO_AUGMENT if augment is None else _drawn(augment)
+    arguments = (source, target, *_stack(plan), step, scales, shifts, *drawn)
+    parallel.share(lambda a, b: kernels.render(*arguments, a, b), len(plan), out.nbytes)
+    return out
+
+
+def mix_targets(labels: Array, plan: Plan, num_classes: int) -> NDArray[np.float32]:
+    """See `crossfade.mix_targets`."""
+    own = plan.source[:, :1]
+    source = np.where(plan.source >= 0, plan.source, own)
+    if labels.ndim == 2:
+        mixed = np.einsum("bk,bkc->bc", plan.weight, labels[source].astype(np.float64))
+        return mixed.astype(np.float32)
+    classes = labels[source]
+    targets = np.zeros((len(plan), num_classes), np.float32)
+    # Layers of one class share one entry: each writes the sum of them all, so the row still sums to 1.
+    same = classes[:, :, None] == classes[:, None, :]
+    np.put_along_axis(targets, classes, (same * plan.weight[:, None, :]).sum(axis=2).astype(np.float32), axis=1)
+    return targets
+
+
+def mix_masks(masks: Array, source: NDArray[np.int64], layout: Layout | None) -> Array:
+    """See `crossfade.mix_masks`; `source` (B, H, W) is the picture each pixel takes its id from, -1 for id 0."""
+    pixels = masks[..., None] if layout is None else _pixels(masks, layout)
+    rows, columns = np.ogrid[: source.shape[1], : source.shape[2]]
+    mixed = np.where(source[..., None] >= 0, pixels[source, rows, columns], 0).astype(masks.dtype)
+    if layout is None:
+        return mixed[..., 0]
+    return np.ascontiguousarray(mixed.transpose(0, 3, 1, 2)) if layout == "NCHW" else mixed
+
+
+def take(labels: Array, indices: NDArray[np.int64]) -> Array:
+    """(B,) or (B, C): ``labels[indices]``."""
+    return labels[indices]
+
+
+def weigh(values: Array, weights: NDArray[np.float64]) -> Array:
+    """(B,): values times weights."""
+    return values * weights
+
+
+def argmax(scores: Array) -> Array:
+    """(B,) of (B, C)."""
+    return scores.argmax(axis=1)
+
+
+def to_host(array: Array) -> Array:
+    """The array itself."""
+    return array
+
+
+def dtype_name(array: Array) -> str:
+    """Such as "float32"."""
+    return array.dtype.name
+
+
+def overlaps(a: Array, b: Array) -> bool:
+    """Whether the two may share memory."""
+    return np.may_share_memory(a, b)
+
+
+@cache
+def load_kernels() -> ModuleType | None:
+    """The module of Numba kernels, or None where Numba is not installed."""
+    try:
+        return import_module("crossfade.arrays.kernels")
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        return None
+
+
+def _stack(plan: Plan) -> tuple[Any, ...]:
+    """The plan as the kernels take it."""
+    mask = _NO_MASK if plan.mask is None else plan.mask
+    return plan.source, plan.opacity, plan.box, mask, plan.mask is not None
+
+
+def _drawn(augment: DrawnAugmentation) -> tuple[Any, ...]:
+    flip, offset = np.ascontiguousarray(augment.flip, np.bool_), np.ascontiguousarray(augment.offset, np.int64)
+    return True, flip, offset, augment.padding == "reflect"
+
+
+def _planes(images: Array, layout: Layout) -> Array:
+    """(B, P, H, L) as the kernels see it; a view, unless the memory is in another order."""
+    images = np.ascontiguousarray(images)
+    return images if layout == "NCHW" else images.reshape(images.shape[0], 1, images.shape[1], -1)
+
+
+def _along_rows(values: NDArray[np.float32], layout: Layout, length: int) -> NDArray[np.float32]:
+    """(P, L): a value per channel, laid along the rows of `_planes`."""
+    if layout == "NHWC":
+        return np.tile(values, length // len(values))[None]
+    return np.repeat(values[:, None], length, axis=1)
+
+
+def _pixels(images: Array, layout: Layout) -> Array:
+    """The (B, H, W, C) view."""
+    return images.transpose(0, 2, 3, 1) if layout == "NCHW" else images
+
+
+def _mix_plain(images: Array, plan: Plan, out: Array) -> None:
+    """The definition of a plan, a sample at a time, on (B, H, W, C) views."""
+    for i in range(len(plan)):
+        mixed = _stacked(images, plan, i)
+        out[i] = np.rint(mixed) if out.dtype == np.uint8 else mixed
+
+
+def _render_plain(
+    images: Array,
+    plan: Plan,
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    augment: DrawnAugmentation | None,
+    out: Array,
+) -> None:
+    if augment is not None:
+        rows, columns = (places[:, :, None] for places in sample_grid(augment, *plan.shape[1:]))
+        columns = columns.transpose(0, 2, 1)
+        black = (rows < 0) | (columns < 0)
+        images = images[np.arange(len(plan))[:, None, None], rows, columns] * ~black[..., None]
+    for i in range(len(plan)):
+        out[i] = _stacked(images, plan, i) * scale + shift
+
+
+def _stacked(images: Array, plan: Plan, i: int) -> Array:
+    """Sample i with all its layers, (H, W, C) in float32 or wider."""
+    precision = np.float64 if images.dtype == np.float64 else np.float32
+    mixed = images[i].astype(precision)
+    for k in range(1, plan.layers):
+        top, left, bottom, right = plan.box[i, k]
+        below = mixed[top:bottom, left:right]
+        above = images[plan.source[i, k], top:bottom, left:right].astype(precision)
+        above = above if plan.source[i, k] >= 0 else np.zeros_like(above)
+        opacity: Array = np.full((1, 1, 1), plan.opacity[i, k], precision)
+        if plan.mask is not None and k == 1:
+            opacity = opacity * plan.mask[i, top:bottom, left:right, None].astype(precision)
+        with np.errstate(invalid="ignore"):
+            blend = (1 - opacity) * below + opacity * above
+        below[...] = np.where(opacity == 1, above, np.where(opacity == 0, below, blend))
+    return mixed

@@ -1,0 +1,174 @@
+"""Executing a plan on PyTorch tensors.
+
+On the CPU the fused kernels run on the tensor's own memory. Everywhere else (a GPU, half precision, a tensor that
+needs a gradient) the plan's few numbers travel to the device and its boxes are rasterised there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crossfade.arrays import numpy as host
+from crossfade.arrays.dispatch import Layout
+from crossfade.arrays.grid import DrawnAugmentation, sample_grid
+from crossfade.mixing.plan import Plan
+
+Tensor = torch.Tensor
+
+
+def mix_images(images: Tensor, plan: Plan, layout: Layout, out: Tensor | None) -> Tensor:
+    """See `crossfade.mix_images`. Gradients pass through, unless `out` is given."""
+    if _runs_on_host(images) and images.dtype in (torch.uint8, torch.float32, torch.float64):
+        out = torch.empty_like(images) if out is None else out
+        pixels, target, seen = _dense(images, out, layout)
+        host.mix_images(pixels, plan, seen, target)
+        return out
+    mixed = _stacked(_channels_first(images, layout), plan)
+    mixed = mixed.round() if images.dtype == torch.uint8 else mixed
+    mixed = _from_channels_first(mixed.to(images.dtype), layout)
+    return mixed if out is None else out.copy_(mixed)
+
+
+def render(
+    images: Tensor,
+    plan: Plan,
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    layout: Layout,
+    augment: DrawnAugmentation | None,
+    out: Tensor | None,
+) -> Tensor:
+    """See `crossfade.render`."""
+    if _runs_on_host(images):
+        out = torch.empty_like(images, dtype=torch.float32) if out is None else out
+        pixels, target, seen = _dense(images, out, layout)
+        host.render(pixels, plan, scale, shift, seen, augment, target)
+        return out
+    pictures = _channels_first(images, layout)
+    if augment is not None:
+        pictures = _augmented(pictures, augment)
+    mixed = _stacked(pictures, plan)
+    scales, shifts = (torch.from_numpy(values).to(images.device)[:, None, None] for values in (scale, shift))
+    normalised = _from_channels_first(mixed * scales + shifts, layout)
+    return normalised if out is None else out.copy_(normalised)
+
+
+def mix_targets(labels: Tensor, plan: Plan, num_classes: int) -> Tensor:
+    """See `crossfade.mix_targets`."""
+    own = plan.source[:, :1]
+    source = _on(np.where(plan.source >= 0, plan.source, own), labels.device)
+    weight = _on(plan.weight, labels.device)
+    if labels.ndim == 2:
+        return torch.einsum("bk,bkc->bc", weight, labels[source].to(weight.dtype)).to(torch.float32)
+    classes = labels.long()[source]
+    same = classes[:, :, None] == classes[:, None, :]
+    shares = (same * weight[:, None, :]).sum(dim=2).to(torch.float32)
+    return torch.zeros(len(plan), num_classes, device=labels.device).scatter_(1, classes, shares)
+
+
+def mix_masks(masks: Tensor, source: NDArray[np.int64], layout: Layout | None) -> Tensor:
+    """See `crossfade.mix_masks`."""
+    pixels = masks[:, None] if layout is None else _channels_first(masks, layout)
+    index = _on(source, masks.device)
+    rows = torch.arange(index.shape[1], device=masks.device)[:, None]
+    columns = torch.arange(index.shape[2], device=masks.device)
+    mixed = pixels.permute(0, 2, 3, 1)[index.clamp(min=0), rows, columns] * (index >= 0)[..., None]
+    mixed = mixed.to(masks.dtype).permute(0, 3, 1, 2)
+    return mixed[:, 0] if layout is None else _from_channels_first(mixed, layout).contiguous()
+
+
+def take(labels: Tensor, indices: NDArray[np.int64]) -> Tensor:
+    """(B,) or (B, C): ``labels[indices]``."""
+    return labels[_on(indices, labels.device)]
+
+
+def weigh(values: Tensor, weights: NDArray[np.float64]) -> Tensor:
+    """(B,): values times weights, in the values' precision, float32 for hits."""
+    dtype = values.dtype if values.is_floating_point() else torch.float32
+    return values * _on(weights, values.device).to(dtype)
+
+
+def argmax(scores: Tensor) -> Tensor:
+    """(B,) of (B, C)."""
+    return scores.argmax(dim=1)
+
+
+def to_host(array: Tensor) -> NDArray[Any]:
+    """A NumPy array; waits for the device."""
+    array = array.detach().cpu()
+    return (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+
+
+def dtype_name(array: Tensor) -> str:
+    """Such as "float32"."""
+    return str(array.dtype).removeprefix("torch.")
+
+
+def overlaps(a: Tensor, b: Tensor) -> bool:
+    """Whether the two lie in the same storage."""
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+def _runs_on_host(images: Tensor) -> bool:
+    return images.device.type == "cpu" and not (images.requires_grad and torch.is_grad_enabled())
+
+
+def _dense(images: Tensor, out: Tensor, layout: Layout) -> tuple[NDArray[Any], NDArray[Any], Layout]:
+    """Both tensors as NumPy arrays in the order in which they lie in memory, and that order's layout."""
+    swapped = (0, 2, 3, 1) if layout == "NCHW" else (0, 3, 1, 2)
+    if not out.is_contiguous() and out.permute(swapped).is_contiguous():
+        images, out = images.permute(swapped), out.permute(swapped)
+        layout = "NHWC" if layout == "NCHW" else "NCHW"
+    return images.detach().numpy(), out.detach().numpy(), layout
+
+
+def _on(array: NDArray[Any], device: torch.device) -> Tensor:
+    """A copy on the device; float64 stays only where the device knows it."""
+    tensor = torch.tensor(array)
+    if device.type == "mps" and tensor.dtype == torch.float64:
+        tensor = tensor.float()
+    return tensor.to(device)
+
+
+def _channels_first(images: Tensor, layout: Layout) -> Tensor:
+    return images if layout == "NCHW" else images.permute(0, 3, 1, 2)
+
+
+def _from_channels_first(images: Tensor, layout: Layout) -> Tensor:
+    return images if layout == "NCHW" else images.permute(0, 2, 3, 1)
+
+
+def _stacked(images: Tensor, plan: Plan) -> Tensor:
+    """All samples with all their layers, (B, C, H, W) in float32 or wider."""
+    precision = torch.float64 if images.dtype == torch.float64 else torch.float32
+    source, box = _on(plan.source, images.device), _on(plan.box, images.device)
+    opacity = _on(plan.opacity, images.device).to(precision)
+    mixed = images.to(precision)
+    for k in range(1, plan.layers):
+        above = images[source[:, k].clamp(min=0)].to(precision) * (source[:, k] >= 0)[:, None, None, None]
+        a = opacity[:, k, None, None, None] * _inside(box[:, k], *plan.shape[1:]).to(precision)
+        if plan.mask is not None and k == 1:
+            a = a * _on(plan.mask, images.device).to(precision)[:, None]
+        mixed = torch.where(a == 1, above, torch.where(a == 0, mixed, (1 - a) * mixed + a * above))
+    return mixed
+
+
+def _inside(box: Tensor, height: int, width: int) -> Tensor:
+    """(B, 1, H, W): which pixels lie in each sample's (B, 4) box."""
+    top, left, bottom, right = (edge[:, None] for edge in box.unbind(1))
+    rows, columns = torch.arange(height, device=box.device), torch.arange(width, device=box.device)
+    inside_rows = (top <= rows) & (rows < bottom)
+    inside_columns = (left <= columns) & (columns < right)
+    return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
+
+
+def _augmented(images: Tensor, augment: DrawnAugmentation) -> Tensor:
+    rows, columns = (_on(places, images.device) for places in sample_grid(augment, *images.shape[2:]))
+    batch = torch.arange(images.shape[0], device=images.device)[:, None, None]
+    shown = images.permute(0, 2, 3, 1)[batch, rows[:, :, None].clamp(min=0), columns[:, None, :].clamp(min=0)]
+    black = (rows < 0)[:, :, None] | (columns < 0)[:, None, :]
+    return (shown * ~black[..., None]).permute(0, 3, 1, 2)

@@ -1,0 +1,1 @@
+"""Drawing plans: who is mixed with whom, where, and how much each label weighs. NumPy only."""

@@ -1,0 +1,334 @@
+"""The plan: what chance decided for one batch, before any pixel is touched.
+
+For each output sample i a plan holds K layers, bottom first. Layer k shows image ``source[i, k]`` of the batch
+with ``opacity[i, k]`` inside ``box[i, k]``:
+
+    out      <- image[source[i, 0]]
+    for k = 1 .. K-1:   out[p] <- (1 - a_k[p]) out[p] + a_k[p] image[source[i, k]][p]
+    a_k[p]    = opacity[i, k] * (p inside box[i, k]) * mask[i, p]      (the mask acts on layer 1 only)
+    weight[i, k] = mean over p of  a_k[p] * prod_{m > k} (1 - a_m[p])   <- the share of the picture that is visible
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.errors import PlanError
+
+Shape = tuple[int, int, int]
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """A stack of K layers for each of B samples of H x W pixels. Arrays are read-only copies.
+
+    Args:
+        source: (B, K) int64, index in the batch of the image each layer shows; -1 is a constant fill (black).
+            Layer 0 is the sample itself: ``source[i, 0] == i``.
+        opacity: (B, K) float32 in 0..1; 1 in layer 0.
+        box: (B, K, 4) int32 top, left, bottom, right: half-open pixels inside the picture; layer 0 fills it.
+        mask: (B, H, W) float32 in 0..1, multiplies the opacity of layer 1; or None.
+        weight: (B, K) float64 label weights, rows sum to 1. Left out, they are the visible shares.
+        fit: "crop" if a boxed layer shows the same place of its source, "resize" if its whole source.
+
+    Raises:
+        PlanError: one of the rules above is broken; the message says which.
+    """
+
+    source: NDArray[np.int64]
+    opacity: NDArray[np.float32]
+    box: NDArray[np.int32]
+    mask: NDArray[np.float32] | None = None
+    weight: NDArray[np.float64] = None  # type: ignore[assignment]
+    fit: Literal["crop", "resize"] = "crop"
+
+    def __post_init__(self) -> None:
+        self._freeze("source", np.int64, 2)
+        self._freeze("opacity", np.float32, 2)
+        self._freeze("box", np.int32, 3)
+        if self.mask is not None:
+            self._freeze("mask", np.float32, 3)
+        self._check_geometry()
+        if self.weight is None:
+            object.__setattr__(self, "weight", self.visible())
+        self._freeze("weight", np.float64, 2)
+        self._check_weight()
+
+    def _freeze(self, name: str, dtype: type[np.generic], ndim: int) -> None:
+        given = np.asarray(getattr(self, name))
+        kinds = "iu" if np.issubdtype(dtype, np.integer) else "fiu"
+        if given.dtype.kind not in kinds or given.ndim != ndim:
+            raise PlanError(
+                f"Plan: {name} must be {np.dtype(dtype)} with {ndim} axes. Got {given.dtype} {given.shape}."
+            )
+        array = given.astype(dtype, copy=True)
+        array.flags.writeable = False
+        object.__setattr__(self, name, array)
+
+    def _check_geometry(self) -> None:
+        batch, layers = self.source.shape
+        _require(batch >= 1 and layers >= 1, "at least one sample and one layer", f"source {self.source.shape}")
+        for name, shape in (("opacity", (batch, layers)), ("box", (batch, layers, 4))):
+            _require(getattr(self, name).shape == shape, f"{name} of shape {shape}", getattr(self, name).shape)
+        _require(
+            bool((self.source[:, 0] == np.arange(batch)).all()), "layer 0 to be the sample itself", self.source[:, 0]
+        )
+        _require(
+            bool(((self.source >= -1) & (self.source < batch)).all()), f"sources in -1..{batch - 1}", self.source
+        )
+        _require(
+            bool(((self.opacity >= 0) & (self.opacity <= 1)).all()) and bool((self.opacity[:, 0] == 1).all()),
+            "opacities in 0..1, and 1 in layer 0",
+            self.opacity,
+        )
+        height, width = self.shape[1:]
+        top, left, bottom, right = np.moveaxis(self.box, -1, 0)
+        _require(
+            bool((self.box[:, 0] == (0, 0, height, width)).all()) and height >= 1 and width >= 1,
+            "layer 0 to fill the picture, of one size for all",
+            self.box[:, 0],
+        )
+        inside = (0 <= top) & (top <= bottom) & (bottom <= height) & (0 <= left) & (left <= right) & (right <= width)
+        _require(bool(inside.all()), f"boxes inside the {height} x {width} picture", self.box[~inside][:1])
+        _require(self.fit in ("crop", "resize"), 'fit "crop" or "resize"', repr(self.fit))
+        if self.mask is not None:
+            _require(layers >= 2 and self.mask.shape == self.shape, f"a mask of shape {self.shape}", self.mask.shape)
+            _require(bool(((self.mask >= 0) & (self.mask <= 1)).all()), "mask values in 0..1", "others")
+
+    def _check_weight(self) -> None:
+        _require(self.weight.shape == self.source.shape, f"weight of shape {self.source.shape}", self.weight.shape)
+        sums = self.weight.sum(axis=1)
+        _require(
+            bool((self.weight >= 0).all()) and bool(np.allclose(sums, 1, rtol=0, atol=1e-9)),
+            "label weights >= 0 whose rows sum to 1",
+            sums,
+        )
+        _require(
+            not (self.weight[self.source == -1] > 0).any(),
+            "weight 0 where a layer is a constant, which has no label; pass weight=",
+            self.weight,
+        )
+
+    @property
+    def shape(self) -> Shape:
+        """(B, H, W) of the batch the plan was drawn for."""
+        return self.source.shape[0], int(self.box[0, 0, 2]), int(self.box[0, 0, 3])
+
+    @property
+    def layers(self) -> int:
+        """K, the number of layers."""
+        return self.source.shape[1]
+
+    @property
+    def lam(self) -> NDArray[np.float64]:
+        """(B,) lambda: the label weight each sample keeps, ``weight[:, 0]``."""
+        return self.weight[:, 0]
+
+    def __len__(self) -> int:
+        return self.source.shape[0]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        batch, height, width = self.shape
+        return f"Plan({batch} samples of {height} x {width}, {self.layers} layers, mean lambda {self.lam.mean():.3f})"
+
+    @classmethod
+    def identity(cls, shape: Shape) -> Self:
+        """The plan that leaves every sample as it is: one layer."""
+        batch = shape[0]
+        return cls(np.arange(batch)[:, None], np.ones((batch, 1)), full_boxes(shape)[:, None])
+
+    @classmethod
+    def two_layers(
+        cls,
+        shape: Shape,
+        partner: NDArray[np.int64],
+        *,
+        opacity: NDArray[Any] | float = 1.0,
+        box: NDArray[Any] | None = None,
+        mask: NDArray[np.float32] | None = None,
+    ) -> Self:
+        """Each sample below, its partner above it.
+
+        Args:
+            shape: (B, H, W).
+            partner: (B,) index of the upper image.
+            opacity: (B,) or a number, of the upper layer.
+            box: (B, 4) of the upper layer; the whole picture if None.
+            mask: (B, H, W), as in `Plan`.
+        """
+        full = full_boxes(shape)
+        upper = np.broadcast_to(np.asarray(opacity, dtype=np.float32), shape[:1])
+        return cls(
+            source=np.stack([np.arange(shape[0]), partner], axis=1),
+            opacity=np.stack([np.ones(shape[0], np.float32), upper], axis=1),
+            box=np.stack([full, full if box is None else box], axis=1),
+            mask=mask,
+        )
+
+    def visible(self) -> NDArray[np.float64]:
+        """(B, K) float64: the share of the picture that shows each layer, recounted from the geometry.
+
+        For opaque boxes this is an integer count of pixels divided once by the integer area.
+        """
+        batch, height, width = self.shape
+        areas, coverage = self._cells()
+        shares = [(share * areas).sum(axis=(1, 2)) for share in _uncovered(coverage)]
+        return np.stack(shares, axis=1) / (height * width)
+
+    def dominant(self) -> NDArray[np.int8]:
+        """(B, H, W) int8: the layer that contributes most to each pixel; the lower one where two are even."""
+        batch, height, width = self.shape
+        shares = _uncovered(self._coverage(np.arange(height)[None], np.arange(width)[None], self.mask))
+        best = np.zeros((batch, height, width), np.int8)
+        highest = np.broadcast_to(next(shares), best.shape).copy()
+        for layer, share in enumerate(shares, start=1):
+            above = share > highest
+            best[above] = layer
+            highest[above] = share[above]
+        return best
+
+    def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Areas (B, R, C) of cells in which no opacity changes, and the opacity (K, B, R, C) of each layer there.
+
+        Without a mask the edges of the boxes cut the picture into at most (2K-1)^2 cells; with one, a cell is a pixel.
+        """
+        batch, height, width = self.shape
+        if self.mask is not None:
+            coverage = self._coverage(np.arange(height)[None], np.arange(width)[None], self.mask)
+            return np.ones((1, height, width)), coverage
+        rows = np.sort(self.box[:, :, 0::2].reshape(batch, -1), axis=1)
+        columns = np.sort(self.box[:, :, 1::2].reshape(batch, -1), axis=1)
+        areas = np.diff(rows)[:, :, None] * np.diff(columns)[:, None, :]
+        return areas.astype(np.float64), self._coverage(rows[:, :-1], columns[:, :-1], None)
+
+    def _coverage(
+        self, rows: NDArray[Any], columns: NDArray[Any], mask: NDArray[np.float32] | None
+    ) -> NDArray[np.float64]:
+        """a_k (K, B, R, C) at the given rows (B or 1, R) and columns (B or 1, C)."""
+        top, left, bottom, right = (edge.T[:, :, None] for edge in np.moveaxis(self.box, -1, 0))
+        inside_rows = (top <= rows) & (rows < bottom)
+        inside_columns = (left <= columns) & (columns < right)
+        inside = inside_rows[:, :, :, None] & inside_columns[:, :, None, :]
+        coverage = inside * self.opacity.T.astype(np.float64)[:, :, None, None]
+        if mask is not None:
+            coverage[1] *= mask
+        return coverage
+
+    def describe(self, samples: int = 8) -> str:
+        """The plan in words, one line for each of the first `samples` samples."""
+        batch, height, width = self.shape
+        head = f"Plan: {batch} samples of {height} x {width} pixels, {self.layers} layers"
+        lines = [f"{i:5d}  {self._describe_row(i)}" for i in range(min(samples, batch))]
+        if batch > samples:
+            lines.append(f"  ...  and {batch - samples} more")
+        return "\n".join([head, *lines])
+
+    def _describe_row(self, i: int) -> str:
+        upper = [k for k in range(1, self.layers) if self._shows(i, k)]
+        if not upper:
+            return "unmixed"
+        parts = [f"{self.weight[i, 0]:.3f} itself"]
+        for k in upper:
+            image = "a constant fill" if self.source[i, k] < 0 else f"sample {self.source[i, k]}"
+            parts.append(f"{self.weight[i, k]:.3f} {image} {self._describe_place(i, k)}")
+        return " + ".join(parts)
+
+    def _describe_place(self, i: int, k: int) -> str:
+        top, left, bottom, right = self.box[i, k]
+        masked = " under the mask" if self.mask is not None and k == 1 else ""
+        whole = (top, left, bottom, right) == (0, 0, *self.shape[1:])
+        place = "over the whole picture" if whole else f"in rows {top}..{bottom}, columns {left}..{right}"
+        opaque = "" if self.opacity[i, k] == 1 else f"at opacity {self.opacity[i, k]:.3f} "
+        return f"{opaque}{place}{masked}"
+
+    def _shows(self, i: int, k: int) -> bool:
+        top, left, bottom, right = self.box[i, k]
+        return bool(self.opacity[i, k] > 0 and bottom > top and right > left)
+
+    def to_json(self) -> str:
+        """The plan as JSON text, exact to the bit; a mask is base64 of little-endian float32."""
+        record: dict[str, Any] = {"format": FORMAT, "fit": self.fit}
+        for name in ("source", "opacity", "box", "weight"):
+            record[name] = getattr(self, name).tolist()
+        if self.mask is not None:
+            record["mask"] = base64.b64encode(self.mask.astype("<f4").tobytes()).decode()
+        return json.dumps(record)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote. Raises PlanError for anything else."""
+        try:
+            record = json.loads(text)
+            _require(record["format"] == FORMAT, f"format {FORMAT}", record["format"])
+            arrays = {name: np.array(record[name]) for name in ("source", "opacity", "box", "weight")}
+            if "mask" in record:
+                batch, (height, width) = len(arrays["source"]), arrays["box"][0, 0, 2:]
+                flat = np.frombuffer(base64.b64decode(record["mask"]), "<f4")
+                arrays["mask"] = flat.reshape(batch, height, width)
+            return cls(**arrays, fit=record["fit"])
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise error if isinstance(error, PlanError) else _unreadable("from_json", error) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan to `path` as an `.npz` file."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        with Path(path).open("wb") as file:
+            np.savez(file, format=FORMAT, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; nothing is unpickled. Raises PlanError for anything else."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays: dict[str, Any] = dict(stored)
+            _require(int(arrays.pop("format")) == FORMAT, f"format {FORMAT}", "another")
+            return cls(**{**arrays, "fit": str(arrays["fit"])})
+        except FileNotFoundError:
+            raise
+        except (KeyError, TypeError, OSError, ValueError, EOFError) as error:
+            raise error if isinstance(error, PlanError) else _unreadable("load", error) from error
+
+
+def full_boxes(shape: Shape) -> NDArray[np.int32]:
+    """(B, 4) int32: the whole picture as a box, for each sample."""
+    batch, height, width = shape
+    return np.tile(np.array([0, 0, height, width], np.int32), (batch, 1))
+
+
+def _uncovered(coverage: NDArray[np.float64]) -> Any:
+    """For each layer, bottom first: a_k * prod_{m > k} (1 - a_m)."""
+    for k in range(len(coverage)):
+        share = coverage[k]
+        for above in coverage[k + 1 :]:
+            share = share * (1 - above)
+        yield share
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return type(a) is type(b) and a == b
+
+
+def _require(held: bool, rule: str, got: object) -> None:
+    if not held:
+        raise PlanError(f"Plan: needs {rule}. Got {got}.")
+
+
+def _unreadable(who: str, error: Exception) -> PlanError:
+    return PlanError(f"Plan.{who}: this is no plan that crossfade wrote ({error!r}). Draw it again, or pass another.")

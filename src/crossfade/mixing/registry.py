@@ -1,0 +1,69 @@
+"""Methods by name, as the command line and recipes write them: ``cutmix:alpha=1.0,p=0.5``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from crossfade.errors import ConfigError, PlanError
+from crossfade.mixing.blend import MixUp
+from crossfade.mixing.box import CutMix
+from crossfade.mixing.choice import Sometimes, Until
+from crossfade.mixing.policy import NoMix, Policy
+
+METHODS: dict[str, type[Policy]] = {"none": NoMix, "mixup": MixUp, "cutmix": CutMix}
+WRAPPERS = ("p", "until")
+
+
+def policy_from_spec(spec: str, defaults: Mapping[str, Any] | None = None) -> Policy:
+    """The policy that a text such as ``"mixup"``, ``"mixup:alpha=0.4"`` or ``"cutmix:p=0.5,until=0.8"`` names.
+
+    ``p`` wraps the method in `Sometimes`, ``until`` in `Until`; the other options are the method's own.
+
+    Args:
+        spec: the text.
+        defaults: options that hold where the text has none and the method knows them.
+
+    Raises:
+        ConfigError: an unknown method or option (with the nearest names), or a value it refuses.
+    """
+    name, _, text = spec.strip().partition(":")
+    if name not in METHODS:
+        raise ConfigError(f"mix: {_unknown('method', name, list(METHODS))}")
+    method = METHODS[name]
+    known = [field.name for field in fields(method)]  # type: ignore[arg-type]
+    given = dict(_option(spec, part, [*known, *WRAPPERS]) for part in text.split(",") if part.strip())
+    inherited = {key: value for key, value in (defaults or {}).items() if key in known}
+    try:
+        policy = method(**inherited | {key: value for key, value in given.items() if key not in WRAPPERS})
+        if "p" in given:
+            policy = Sometimes(policy, given["p"])
+        return Until(policy, given["until"]) if "until" in given else policy
+    except PlanError as error:
+        raise ConfigError(f"mix {spec!r}: {error}") from error
+
+
+def _option(spec: str, part: str, known: list[str]) -> tuple[str, Any]:
+    key, equals, value = (piece.strip() for piece in part.partition("="))
+    if not equals or not value:
+        raise ConfigError(f"mix {spec!r}: options are written name=value, after a colon. Got {part!r}.")
+    if key not in known:
+        raise ConfigError(f"mix {spec!r}: {_unknown('option', key, known)}")
+    return key, _value(value)
+
+
+def _value(text: str) -> bool | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"no {kind} is called {name!r}.{hint} There are {', '.join(known)}."
