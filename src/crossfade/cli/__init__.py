@@ -1,0 +1,67 @@
+"""The command line: one file per command, each of which parses, calls and prints."""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 wrong usage, 130/143 stopped."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit code. Errors of ours are one sentence on standard error."""
+    from cyclopts import CycloptsError
+
+    from crossfade.errors import ConfigError, CrossfadeError
+
+    try:
+        result = _app()(arguments, exit_on_error=False, print_error=False)
+        return result if isinstance(result, int) else 0
+    except CycloptsError as error:
+        return _say(f"{error}\nTry crossfade --help.", 2)
+    except ConfigError as error:
+        return _say(str(error), 2)
+    except CrossfadeError as error:
+        return _say(str(error), getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        return _say("stopped by Ctrl-C", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _app():  # noqa: ANN202 - cyclopts is loaded only here
+    from cyclopts import App
+
+    from crossfade import __version__
+
+    app = App(
+        name="crossfade",
+        help="Sample mixing for image classifiers: does it help on your pictures?",
+        version=f"crossfade {__version__}",
+        help_format="plaintext",
+        result_action="return_value",
+    )
+    for name in COMMANDS:
+        app.command(f"crossfade.cli.{name}:{name}", name=name, help=_HELP[name])
+    return app
+
+
+_HELP = {
+    "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
+    "scan": "Say what is in a folder of pictures, and what is refused and why.",
+    "preview": "Draw the mixed pictures a model will see, with their label weights.",
+    "train": "Train one network.",
+    "compare": "Train several arms fairly and say whether mixing helps.",
+    "predict": "Name the classes of single pictures with a trained run.",
+    "report": "Write the page of a run or a comparison again.",
+}
+
+
+def _say(words: str, code: int) -> int:
+    print(f"crossfade: {words}", file=sys.stderr)
+    return code

@@ -1,0 +1,46 @@
+"""crossfade compare: does mixing help on this folder?"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from crossfade.cli.options import CompareFlags, ConfigFile, DataFolder, Force, Out, free_name, read_config, seeds_of
+
+DEFAULT_ARMS = ["none", "mixup", "cutmix"]
+DEFAULT_SEEDS = 3
+Arms = Annotated[
+    list[str] | None,
+    Parameter(name="--arm", negative="", help="an arm, such as mixup:alpha=0.2; say it once for each [none mixup cutmix]"),
+]
+Seeds = Annotated[str | None, Parameter(help="how many seeds, or which, as in 0,1,5 [default: 3]")]
+
+
+def compare(
+    data: DataFolder,
+    /,
+    *,
+    arm: Arms = None,
+    seeds: Seeds = None,
+    config: ConfigFile = None,
+    out: Out = None,
+    force: Force = False,
+    flags: CompareFlags = None,
+) -> None:
+    """Train several arms from the same first weights on the same pictures, and say whether mixing helps."""
+    settings, extra = read_config(config, flags, also=("arm", "seeds"))
+
+    from crossfade.cli.work import run_comparison
+
+    run_comparison(
+        data,
+        settings,
+        arm or extra.get("arm", DEFAULT_ARMS),
+        seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)),
+        out or free_name(data, "compare"),
+        force=force,
+        command=shlex.join(["crossfade", *sys.argv[1:]]),
+    )

@@ -1,0 +1,78 @@
+"""The flags that commands share. Every field of `RunConfig` is a flag, so there is one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from cyclopts import Parameter
+
+from crossfade.errors import ConfigError
+from crossfade.training.config import RunConfig, read_toml, resolve
+
+
+def _flags(name: str, without: tuple[str, ...] = ()) -> type:
+    """A dataclass of the fields of `RunConfig`, each None unless the flag is given."""
+    hints = get_type_hints(RunConfig)
+    described = []
+    for one in fields(RunConfig):
+        if one.name in without:
+            continue
+        said = "" if one.default in (None, MISSING) else f" [default: {one.default}]"
+        words = Parameter(help=one.metadata["help"] + said, show_default=False)
+        described.append((one.name, Annotated[hints[one.name] | None, words], field(default=None)))
+    flags = make_dataclass(name, described)
+    flags.__module__ = __name__  # Cyclopts does not look into classes of the standard library
+    return flags
+
+
+TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
+CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
+
+DataFolder = Annotated[
+    Path, Parameter(help="folder of pictures: DATA/<class>/..., or DATA/train/<class>/... beside val, valid or test"),
+]
+ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"], help="a TOML file of the same options")]
+Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="folder of the run [default: runs/<name>]")]
+Force = Annotated[bool, Parameter(help="replace a run that is there", negative="")]
+
+
+def given(flags: Any) -> dict[str, Any]:
+    """The flags that were given."""
+    return {} if flags is None else {key: value for key, value in vars(flags).items() if value is not None}
+
+
+def read_config(path: Path | None, flags: Any, *, also: tuple[str, ...] = ()) -> tuple[RunConfig, Mapping[str, Any]]:
+    """Defaults, file and flags made one.
+
+    Returns:
+        The configuration, and what the file says of the keys in `also`.
+    """
+    table = {} if path is None else read_toml(path)
+    extra = {key: table.pop(key) for key in also if key in table}
+    return resolve(table, given(flags)), extra
+
+
+def seeds_of(value: Any) -> list[int]:
+    """``3`` means 0, 1, 2; ``[0, 5]`` or ``0,5`` means those."""
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
+    try:
+        if isinstance(value, int) and not isinstance(value, bool):
+            seeds = list(range(value))
+        else:
+            seeds = [int(part) for part in (value.split(",") if isinstance(value, str) else value)]
+    except (TypeError, ValueError):
+        seeds = []
+    if not seeds or min(seeds) < 0:
+        raise ConfigError(f"seeds: a number of seeds, or a list such as 0,1,5. Got {value!r}.")
+    return seeds
+
+
+def free_name(data: Path, word: str) -> Path:
+    """A folder below runs/ that is not there yet: runs/<data>-<word>, then -2, -3, ..."""
+    stem = Path("runs") / f"{data.resolve().name}-{word}"
+    candidates = (stem if n == 1 else stem.with_name(f"{stem.name}-{n}") for n in range(1, 10_000))
+    return next(candidate for candidate in candidates if not candidate.exists())

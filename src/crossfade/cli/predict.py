@@ -1,0 +1,79 @@
+"""crossfade predict: a trained run on single pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from crossfade.cli.progress import say
+
+Pictures = Annotated[list[Path], Parameter(negative="", help="pictures, or folders of pictures")]
+
+
+def predict(
+    run: Annotated[Path, Parameter(help="folder of one training")],
+    pictures: Pictures,
+    /,
+    *,
+    top: Annotated[int, Parameter(help="classes to name for each picture")] = 3,
+    csv: Annotated[Path | None, Parameter(help="write all probabilities to this CSV file")] = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="print JSON")] = False,
+    weights: Annotated[str, Parameter(name="--checkpoint", help="best (on validation) or last")] = "best",
+) -> int:
+    """Name the classes of pictures. One that cannot be read is said, the others are still done, and the exit code is 1."""
+    from crossfade.training.predict import load_run
+
+    predictor = load_run(run, name=weights)
+    found = list(predictor.predict(_expand(pictures)))
+    refused = [one for one in found if one.probabilities is None]
+    for one in refused:
+        say(f"crossfade: {one.path}: {one.refused}")
+    if csv is not None:
+        _write_csv(csv, predictor.classes, found)
+    rows = [_row(one, predictor.classes, top) for one in found if one.probabilities is not None]
+    print(json.dumps(rows, indent=1) if as_json else "\n".join(map(_line, rows)))
+    if refused:
+        say(f"crossfade: {len(refused)} of {len(found)} pictures could not be read")
+    return 1 if refused else 0
+
+
+def _expand(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files asked for; of a folder, all files below it that are not hidden, in order of their names."""
+    for path in paths:
+        if path.is_dir():
+            yield from (
+                found
+                for found in sorted(path.rglob("*"))
+                if found.is_file() and not any(part.startswith(".") for part in found.relative_to(path).parts)
+            )
+        else:
+            yield path
+
+
+def _row(one: Any, classes: Sequence[str], top: int) -> dict[str, Any]:
+    best = one.probabilities.argsort()[::-1][: max(1, top)]
+    return {"path": str(one.path), "classes": {classes[k]: round(float(one.probabilities[k]), 6) for k in best}}
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{row['path']}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in row["classes"].items())
+
+
+def _write_csv(path: Path, classes: Sequence[str], found: Sequence[Any]) -> None:
+    from crossfade.errors import ConfigError
+    from crossfade.training.record import write_table
+
+    rows = [
+        [one.path, one.refused or "", *([] if one.probabilities is None else [f"{p:.6f}" for p in one.probabilities])]
+        for one in found
+    ]
+    try:
+        write_table(path, ["path", "refused", *classes], rows)
+    except OSError as error:
+        raise ConfigError(f"predict: {path} cannot be written ({error.strerror}). Choose another --csv.") from error
+    print(f"csv: {path}", file=sys.stderr)

@@ -1,0 +1,68 @@
+"""What a person sees while it works: bars with rate and time left on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+Tick = Callable[[int, int], None]
+
+
+def say(words: str) -> None:
+    """A line for the person, on standard error, so that standard output holds results only."""
+    print(words, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Tick]:
+    """A function of (done, total) that shows a bar on a terminal, and one closing line elsewhere."""
+    if not sys.stderr.isatty():
+        yield _quiet(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def epoch_line(label: str, epochs: int) -> Callable[[Mapping[str, Any]], None]:
+    """Prints one line for each epoch of a training."""
+
+    def show(line: Mapping[str, Any]) -> None:
+        train, val = line["train"], line["val"]
+        say(
+            f"  {label}  epoch {line['epoch']:{len(str(epochs))}d}/{epochs}  loss {train['loss']:.4f}"
+            f"  train {100 * train['accuracy_by_label_weight']:5.1f}% (weighed by labels)"
+            f"  val {100 * val['accuracy']:5.1f}%  {line['seconds']:.1f} s  {line['images_per_second']:,.0f} pictures/s"
+        )
+
+    return show
+
+
+def _quiet(what: str) -> Tick:
+    start, said = time.perf_counter(), False
+
+    def tick(done: int, total: int) -> None:
+        nonlocal said
+        if done >= total and not said:
+            said = True
+            say(f"{what}: {total:,} in {time.perf_counter() - start:.1f} s")
+
+    return tick
+
+
+def _Rate() -> Any:  # noqa: N802 - stands for the column class, which needs rich
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
+
+    return Rate()

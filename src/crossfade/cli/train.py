@@ -1,0 +1,31 @@
+"""crossfade train: one network, one run folder, one page."""
+
+from __future__ import annotations
+
+from crossfade.cli.options import ConfigFile, DataFolder, Force, Out, TrainFlags, free_name, read_config
+
+
+def train(
+    data: DataFolder, /, *, config: ConfigFile = None, out: Out = None, force: Force = False, flags: TrainFlags = None
+) -> None:
+    """Train one network and write its run folder, with a page about it."""
+    settings, _ = read_config(config, flags)
+
+    from crossfade.cli.work import open_pictures_with_bar, report_and_say
+    from crossfade.cli.progress import bar, epoch_line, say
+    from crossfade.mixing.registry import policy_from_spec
+    from crossfade.training.record import make_folder
+    from crossfade.training.run import open_bench, train_one
+
+    policy_from_spec(settings.mix)
+    folder = out or free_name(data, "train")
+    make_folder(folder, force=force)
+    bench = open_bench(open_pictures_with_bar(data, settings), settings)
+    with bar(f"{settings.model}, {settings.mix}") as tick:
+        summary = train_one(
+            bench, settings, folder, on_epoch=epoch_line(settings.mix, settings.epochs), on_step=tick
+        )
+    judged = summary["judged"]
+    say("")
+    print(f"{judged['part']} accuracy {100 * judged['accuracy']:.2f} % ({judged['epoch']} epoch), {summary['seconds']:.1f} s")
+    report_and_say(folder)

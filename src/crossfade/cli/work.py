@@ -1,0 +1,56 @@
+"""What several commands do alike: open the pictures under a bar, compare, write the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossfade.cli.progress import bar, epoch_line, say
+from crossfade.experiments.compare import Comparison, compare
+from crossfade.report import summary_table, write_report
+from crossfade.training.config import RunConfig
+from crossfade.training.dataset import Pictures, open_pictures
+from crossfade.training.loop import OnEpoch, OnStep
+from crossfade.training.record import make_folder
+from crossfade.training.run import open_bench
+
+
+def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
+    """Scan, cache and split, and say in two lines what was found."""
+    with bar("reading pictures") as tick:
+        pictures = open_pictures(data, config, progress=tick)
+    parts = ", ".join(f"{sum(counts.values()):,} {part}" for part, counts in pictures.per_class().items())
+    say(f"{data}: {len(pictures.classes)} classes; {parts}; {pictures.cache.size} pixels a side")
+    if refused := pictures.index.refused:
+        say(f"{len(refused):,} files were refused and left out; crossfade scan {data} says why")
+    return pictures
+
+
+def run_comparison(
+    data: Path, config: RunConfig, arms: Sequence[str], seeds: Sequence[int], folder: Path, *, force: bool, command: str
+) -> None:
+    """Compare, print the table and say where the page is."""
+    comparison = Comparison(list(arms), list(seeds), config)
+    make_folder(folder, force=force)
+    bench = open_bench(open_pictures_with_bar(data, config), config)
+    total = len(comparison.arms) * len(comparison.seeds)
+    with bar("training") as tick:
+        count = 0
+
+        def on_run(arm: str, seed: int) -> tuple[OnEpoch, OnStep]:
+            nonlocal count
+            count += 1
+            before = count - 1
+            return epoch_line(f"{arm}, seed {seed}", config.epochs), (
+                lambda done, steps: tick(before * steps + done, total * steps)
+            )
+
+        summary = compare(bench, comparison, folder, commands=[command], on_run=on_run)
+    say("")
+    print(summary_table(summary))
+    report_and_say(folder)
+
+
+def report_and_say(folder: Path) -> None:
+    """Write the page of a run folder and say where it is."""
+    print(f"page: {write_report(folder)}")

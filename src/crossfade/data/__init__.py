@@ -1,0 +1,25 @@
+"""From a folder of pictures to batches: scan -> split -> decode -> cache -> loader. Knows nothing of mixing."""
+
+from crossfade.data.cache import Cache, prepare
+from crossfade.data.decode import RefusedPicture, decode, load_picture
+from crossfade.data.loader import Batch, Loader
+from crossfade.data.scan import Index, Refusal, scan
+from crossfade.data.split import Split, first_per_class, read_split, split, write_split
+
+__all__ = [
+    "Batch",
+    "Cache",
+    "Index",
+    "Loader",
+    "Refusal",
+    "RefusedPicture",
+    "Split",
+    "decode",
+    "first_per_class",
+    "load_picture",
+    "prepare",
+    "read_split",
+    "scan",
+    "split",
+    "write_split",
+]

@@ -1,0 +1,437 @@
+"""One pass over many picture files, by several processes.
+
+The caller's own process works too. Helpers are fresh interpreters that load nothing but NumPy and the decoders;
+they are started only when enough work is left to repay their start. Nothing is forked, so threads that the caller
+may have (PyTorch's, say) do no harm, and a script needs no ``if __name__ == "__main__"``.
+
+Work is cut into chunks of neighbouring files. A chunk goes to a helper as one pickle on its standard input, and
+comes back as one pickle of packed bytes on its standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.data.decode import (
+    Decoder,
+    Fit,
+    Pixels,
+    RefusedPicture,
+    fit_square,
+    read_header,
+    to_channels,
+)
+from crossfade.errors import CacheError
+
+Progress = Callable[[int, int], object]
+
+DIGEST_BYTES = 16
+PROBE_FILES = 16
+CHUNK_FILES = 256
+CHUNK_BYTES = 16 << 20
+HELPERS_PAY_SECONDS = 0.4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with every file of a pass.
+
+    Attributes:
+        what: "hash" reads and hashes; "header" also reads sizes; "decode" decodes fully (and writes rows).
+        prefix: stands before every name; ends with a separator.
+        output: file that row i of the pass is written into, at `offset + i * size * size * channels`; or None.
+    """
+
+    what: str
+    prefix: str
+    max_pixels: int
+    output: str | None = None
+    offset: int = 0
+    size: int = 0
+    channels: int = 3
+    fit: Fit = "stretch"
+
+    @property
+    def row_bytes(self) -> int:
+        return self.size * self.size * self.channels if self.output else 0
+
+
+@dataclass
+class Findings:
+    """What a pass found, a row per file in the order of the names.
+
+    Attributes:
+        digests: (N, 16) uint8, BLAKE2b of the file's bytes; zeros where it could not be read.
+        shapes: (N, 3) int32 height, width, channels; zeros where the file is refused.
+        sums: (N,) uint64, `row_sums` of the rows written; zeros where none was.
+        refused: (row, reason, detail), sorted by row.
+    """
+
+    digests: NDArray[np.uint8]
+    shapes: NDArray[np.int32]
+    sums: NDArray[np.uint64]
+    refused: list[tuple[int, str, str]]
+
+
+def read_files(
+    job: Job, names: Sequence[str], *, workers: int | None = None, progress: Progress | None = None
+) -> Findings:
+    """Do `job` for every name.
+
+    Args:
+        job: what to do.
+        names: relative to ``job.prefix``.
+        workers: processes, this one included; None takes the processors this process may use.
+        progress: called as ``progress(done, total)`` from this thread, now and then.
+
+    Raises:
+        CacheError: rows cannot be written, or a helper process died.
+    """
+    return _Pass(job, names, _processors() if workers is None else max(1, workers), progress).run()
+
+
+def row_sums(rows: Pixels) -> NDArray[np.uint64]:
+    """(N, ...) uint8 -> (N,) sums of each row's 64-bit words: any one changed byte changes its row's sum."""
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    odd = flat.shape[1] % 8
+    whole = flat.shape[1] - odd
+    sums = np.zeros(len(rows), np.uint64)
+    if odd == 0:
+        return np.add.reduce(flat.view(np.uint64), axis=1)
+    if whole:
+        sums += np.add.reduce(np.ascontiguousarray(flat[:, :whole]).view(np.uint64), axis=1)
+    return sums + np.add.reduce(flat[:, whole:], axis=1, dtype=np.uint64)
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+# ------------------------------------------------------------------------------------------ one chunk of files
+
+_NO_DIGEST = bytes(DIGEST_BYTES)
+_NO_SHAPE = (0, 0, 0)
+_BLOCK = 1 << 16
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_Packed = tuple[bytes, bytes, bytes, list[tuple[int, str, str]]]
+
+
+class Reader:
+    """Does a job, chunk by chunk, in this process."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.rows = np.zeros((0, job.size, job.size, job.channels), np.uint8)
+        self.output = self.folder = None
+        if job.output is not None:
+            flags = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            self.output = os.open(job.output, flags)
+        # With a handle of the folder the system need not walk down to it for every file.
+        if os.open in os.supports_dir_fd:
+            self.folder = os.open(job.prefix, os.O_RDONLY)
+        self.prefix = job.prefix if self.folder is None else ""
+
+    def close(self) -> None:
+        for handle in (self.output, self.folder):
+            if handle is not None:
+                os.close(handle)
+
+    def chunk(self, first: int, names: Sequence[str]) -> _Packed:
+        """Read files `first`, `first` + 1, ... -> (digests, shapes, sums, refused), the first three packed.
+
+        Raises:
+            OSError: the rows cannot be written.
+        """
+        if self.output is not None and len(self.rows) < len(names):
+            self.rows = np.zeros((len(names), *self.rows.shape[1:]), np.uint8)
+        digests: list[bytes] = []
+        shapes: list[tuple[int, ...]] = []
+        refused: list[tuple[int, str, str]] = []
+        look = self._look()
+        for row, name in enumerate(names):
+            digest, shape = _NO_DIGEST, _NO_SHAPE
+            try:
+                data = self._read(name)
+                digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
+                shape = look(row, data)
+            except RefusedPicture as error:
+                refused.append((row, error.reason, error.detail))
+            digests.append(digest)
+            shapes.append(shape)
+        sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
+        return b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, refused
+
+    def _read(self, name: str) -> bytes:
+        try:
+            # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
+            handle = os.open(self.prefix + name, _FLAGS, dir_fd=self.folder)
+            try:
+                data = os.read(handle, _BLOCK)
+                if len(data) == _BLOCK:
+                    parts = [data]
+                    while part := os.read(handle, 16 * _BLOCK):
+                        parts.append(part)
+                    data = b"".join(parts)
+                return data
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise RefusedPicture("unreadable", error.strerror or str(error)) from None
+        except MemoryError:
+            raise RefusedPicture("unreadable", "a file larger than the memory") from None
+
+    def _look(self) -> Callable[[int, bytes], tuple[int, ...]]:
+        """What is found out about a file's bytes: (height, width, channels)."""
+        job, rows = self.job, self.rows
+        if job.what == "hash":
+            return lambda row, data: (0, 0, 0)
+        if job.what == "header":
+            return lambda row, data: read_header(data, max_pixels=job.max_pixels)
+        decode = Decoder(job.max_pixels)
+        if self.output is None:
+            return lambda row, data: decode(data).shape
+        wanted = rows.shape[1:]
+
+        def decode_into_row(row: int, data: bytes) -> tuple[int, ...]:
+            image = decode(data)
+            shape = image.shape
+            if shape != wanted:
+                image = to_channels(fit_square(image, job.size, job.fit), job.channels)
+            rows[row] = image
+            return shape
+
+        return decode_into_row
+
+    def _write(self, first: int, rows: Pixels) -> bytes:
+        assert self.output is not None
+        view = memoryview(rows).cast("B")
+        position = self.job.offset + first * self.job.row_bytes
+        while view:
+            written = _pwrite(self.output, view, position)
+            view, position = view[written:], position + written
+        return row_sums(rows).tobytes()
+
+
+def _pwrite(handle: int, view: memoryview, position: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(handle, view, position)
+    os.lseek(handle, position, os.SEEK_SET)
+    return os.write(handle, view)
+
+
+# ------------------------------------------------------------------------------------------ the caller's side
+
+
+class _Pass:
+    """One call of `read_files`: the chunks still to do, the helpers, and where results are put."""
+
+    def __init__(self, job: Job, names: Sequence[str], workers: int, progress: Progress | None) -> None:
+        self.job, self.names, self.workers, self.progress = job, names, workers, progress
+        total = len(names)
+        self.found = Findings(
+            np.zeros((total, DIGEST_BYTES), np.uint8),
+            np.zeros((total, 3), np.int32),
+            np.zeros(total, np.uint64),
+            [],
+        )
+        self.done = 0
+        self.todo = deque(self._cut())
+        self.lock = threading.Lock()
+        self.failure: Exception | None = None
+
+    def _cut(self) -> list[tuple[int, int]]:
+        total = len(self.names)
+        step = min(CHUNK_FILES, max(1, total // (64 * self.workers)))
+        step = max(1, min(step, CHUNK_BYTES // max(1, self.job.row_bytes)))
+        probe = min(PROBE_FILES, step, total)
+        edges = [0, *range(probe, total, step), total]
+        return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+    def run(self) -> Findings:
+        helpers: list[_Helper] = []
+        reader = Reader(self.job)
+        try:
+            began = time.perf_counter()
+            while (chunk := self._next()) is not None:
+                try:
+                    self._put(chunk, reader.chunk(chunk[0], self.names[chunk[0] : chunk[1]]))
+                except OSError as error:
+                    raise _cannot_write(error) from error
+                self._tell()
+                if not helpers and self._worth_helpers(time.perf_counter() - began):
+                    helpers = [_Helper(self) for _ in range(self.workers - 1)]
+            for helper in helpers:
+                while helper.working():
+                    self._tell()
+            if self.failure is not None:
+                raise self.failure
+        finally:
+            for helper in helpers:
+                helper.stop()
+            reader.close()
+        self._tell()
+        self.found.refused.sort()
+        return self.found
+
+    def _next(self) -> tuple[int, int] | None:
+        if self.failure is not None:
+            return None
+        try:
+            return self.todo.popleft()
+        except IndexError:
+            return None
+
+    def _worth_helpers(self, seconds: float) -> bool:
+        left = seconds / self.done * (len(self.names) - self.done)
+        can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
+        return self.workers > 1 and left > HELPERS_PAY_SECONDS and can_start
+
+    def _put(self, chunk: tuple[int, int], packed: _Packed) -> None:
+        first, end = chunk
+        digests, shapes, sums, refused = packed
+        self.found.digests[first:end] = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
+        self.found.shapes[first:end] = np.frombuffer(shapes, np.int32).reshape(-1, 3)
+        if sums:
+            self.found.sums[first:end] = np.frombuffer(sums, np.uint64)
+        with self.lock:
+            self.found.refused += [(first + i, reason, detail) for i, reason, detail in refused]
+            self.done += end - first
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.done, len(self.names))
+
+
+def _cannot_write(error: OSError) -> CacheError:
+    return CacheError(
+        f"cache: the decoded pictures could not be written. Got: {error.strerror or error}. "
+        "Free some space, or pass another cache_dir (or set CROSSFADE_CACHE)."
+    )
+
+
+# An empty package in place of crossfade.data, whose own __init__ would load what a helper never needs.
+_START = """
+import sys, types
+package = sys.modules["crossfade.data"] = types.ModuleType("crossfade.data")
+package.__path__ = [sys.argv[1]]
+sys.path[:] = sys.argv[2:]
+from crossfade.data._reading import serve
+serve()
+"""
+
+
+class _Helper:
+    """A helper process, and the thread of ours that hands it chunks and takes what comes back."""
+
+    AHEAD = 2
+
+    def __init__(self, work: _Pass) -> None:
+        self.work = work
+        self.stopping = False
+        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _START, os.path.dirname(__file__), *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **quiet},
+        )
+        self.thread = threading.Thread(target=self._feed, name="crossfade-helper")
+        self.thread.start()
+
+    def working(self) -> bool:
+        self.thread.join(0.1)
+        return self.thread.is_alive()
+
+    def stop(self) -> None:
+        self.stopping = True
+        if self.thread.is_alive():
+            self.process.kill()
+        self.thread.join()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:
+                pass
+
+    def _feed(self) -> None:
+        to, back = self.process.stdin, self.process.stdout
+        assert to is not None and back is not None
+        sent: deque[tuple[int, int]] = deque()
+        try:
+            _send(to, self.work.job)
+            while True:
+                while len(sent) < self.AHEAD and (chunk := self.work._next()) is not None:
+                    sent.append(chunk)
+                    _send(to, (chunk[0], self.work.names[chunk[0] : chunk[1]]))
+                if not sent:
+                    break
+                answer = pickle.load(back)
+                if isinstance(answer, Exception):
+                    raise answer
+                self.work._put(sent.popleft(), answer)
+            to.close()
+            self.process.wait()
+        except OSError as error:
+            self._fail(self._died() if isinstance(error, BrokenPipeError) else _cannot_write(error))
+        except (EOFError, pickle.UnpicklingError):
+            self._fail(self._died())
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.stopping and self.work.failure is None:
+            self.work.failure = error
+
+    def _died(self) -> CacheError:
+        code = self.process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
+        return CacheError(
+            f"reading: a helper process ended before its work was done. Got {how}; often memory ran out. "
+            "Run again, or pass workers=1 to read in one process. Nothing half-made is kept."
+        )
+
+
+# ------------------------------------------------------------------------------------------ the helper's side
+
+
+def _send(pipe: Any, message: object) -> None:
+    pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+    pipe.flush()
+
+
+def serve() -> None:
+    """Run a helper: a `Job`, then chunks, from standard input; packed findings to standard output."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which ends us
+    back = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not land among the answers
+    to: BinaryIO = sys.stdin.buffer
+    try:
+        job: Job = pickle.load(to)
+        reader = Reader(job)
+        while True:
+            first, names = pickle.load(to)
+            _send(back, reader.chunk(first, names))
+    except (EOFError, BrokenPipeError):
+        pass
+    except OSError as error:
+        _send(back, OSError(error.errno, error.strerror))

@@ -1,0 +1,140 @@
+"""Batches of the cached pictures, in an order that chance fixes once per epoch.
+
+The order of epoch e is a function of (seed, e) alone, and batch i of an epoch is a function of that order: threads
+only make batches ready ahead of time, so their number changes nothing but the speed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crossfade.errors import ConfigError
+from crossfade.rng import Stream, derive_rng
+
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pictures on their way to the model.
+
+    Attributes:
+        images: (B, H, W, C) uint8, a copy of its own.
+        labels: (B,) int64, indices of classes.
+        ids: (B,) int64, numbers of the pictures in the index; chance that belongs to a picture is derived from these.
+        epoch: counts from 0 or 1, as the caller of `Loader.epoch` does.
+        step: number of the batch in its epoch, from 0.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    epoch: int
+    step: int
+
+
+T = TypeVar("T")
+
+
+class Loader(Generic[T]):
+    """Yields the pictures `ids` in batches, epoch after epoch.
+
+    Args:
+        pixels: (N, H, W, C) uint8, an array or the memory map of a `Cache`.
+        labels: (N,) ints.
+        ids: (n,) ints, which of the N pictures to yield.
+        batch_size: pictures per batch.
+        seed: of the order; >= 0.
+        shuffle: False keeps the order of `ids`.
+        drop_last: leave out a last batch that is not full.
+        prepare: called with each `Batch`, in one of the threads; what it returns is what comes out. It must be
+            a function of the batch alone, or results will depend on the threads.
+        threads: make this many batches ready at a time; 0 works in the caller's thread.
+
+    Raises:
+        ConfigError: a batch size or number of threads that makes no sense, or no picture at all.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        labels: ArrayLike,
+        ids: ArrayLike,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        prepare: Callable[[Batch], T] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.pixels = np.asarray(pixels)
+        self.labels = np.asarray(labels, np.int64)
+        self.ids = np.asarray(ids, np.int64)
+        self.batch_size, self.seed, self.threads = batch_size, seed, threads
+        self.shuffle, self.drop_last = shuffle, drop_last
+        self.prepare = prepare
+        self._check()
+
+    def _check(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"Loader: batch_size must be at least 1. Got {self.batch_size}. Pass 128, say.")
+        if self.threads < 0:
+            raise ConfigError(f"Loader: threads must be at least 0. Got {self.threads}. Pass threads=1, say.")
+        if not len(self):
+            raise ConfigError(
+                f"Loader: an epoch needs at least one batch. Got {len(self.ids)} pictures, "
+                f"batch_size={self.batch_size}, drop_last={self.drop_last}. Pass a smaller batch_size."
+            )
+        if len(self.labels) != len(self.pixels) or self.ids.min() < 0 or self.ids.max() >= len(self.pixels):
+            raise ConfigError(
+                f"Loader: labels and ids must belong to the pictures. Got {len(self.pixels)} pictures, "
+                f"{len(self.labels)} labels, ids {self.ids.min()} to {self.ids.max()}. "
+                "Pass the labels of the whole index, and ids that are numbers in it."
+            )
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        whole, rest = divmod(len(self.ids), self.batch_size)
+        return whole + (1 if rest and not self.drop_last else 0)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The ids in the order of an epoch: a function of (seed, epoch)."""
+        if not self.shuffle:
+            return self.ids
+        return derive_rng(self.seed, Stream.ORDER, epoch).permutation(self.ids)
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[T]:
+        """The prepared batches of an epoch, in order; from step `start` on.
+
+        An exception in a thread is raised here. Leaving the loop early stops the threads.
+        """
+        order = self.order(epoch)
+        steps = range(start, len(self))
+        if self.threads == 0:
+            for step in steps:
+                yield self._make(order, epoch, step)
+            return
+        waiting: deque[Future[T]] = deque()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="crossfade-loader")
+        try:
+            for step in steps:
+                waiting.append(pool.submit(self._make, order, epoch, step))
+                if len(waiting) > AHEAD * self.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
+        ids = order[step * self.batch_size : (step + 1) * self.batch_size]
+        batch = Batch(self.pixels[ids], self.labels[ids], ids.copy(), epoch, step)
+        return cast(Any, batch) if self.prepare is None else self.prepare(batch)

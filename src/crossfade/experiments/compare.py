@@ -1,0 +1,137 @@
+"""The fair comparison: every arm from the same first weights, on the same pictures, in the same order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from crossfade.errors import ConfigError, TrainingError
+from crossfade.experiments.statistics import paired_difference, summarise_arm, verdict
+from crossfade.mixing.registry import policy_from_spec
+from crossfade.training import record
+from crossfade.training.config import RunConfig
+from crossfade.training.loop import OnEpoch, OnStep
+from crossfade.training.run import Bench, train_one
+
+BASELINE = "none"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms, each trained once for each seed.
+
+    Args:
+        arms: mixing methods as the command line writes them, such as ("none", "mixup:alpha=0.4").
+        seeds: of first weights, order, augmentation and mixing.
+        config: what all have in common; its `mix` and `seed` are those of the runs.
+    """
+
+    arms: Sequence[str]
+    seeds: Sequence[int]
+    config: RunConfig
+
+    def __post_init__(self) -> None:
+        if not self.arms or not self.seeds:
+            raise ConfigError("compare: needs at least one arm and one seed. Pass --arm none --arm mixup --seeds 3.")
+        for kind, items in (("arm", self.arms), ("seed", self.seeds)):
+            if len(set(items)) < len(items):
+                raise ConfigError(f"compare: every {kind} is run once. Got {', '.join(map(str, items))}.")
+        for arm in self.arms:
+            policy_from_spec(arm, self._defaults())
+        folders = [arm_folder(arm) for arm in self.arms]
+        if len(set(folders)) < len(folders):
+            raise ConfigError(f"compare: arms must differ in more than spelling. Got {', '.join(self.arms)}.")
+
+    def _defaults(self) -> Mapping[str, Any]:
+        return {} if self.config.alpha is None else {"alpha": self.config.alpha}
+
+    @property
+    def baseline(self) -> str:
+        """The arm the others are measured against: "none" if it is there, else the first."""
+        return BASELINE if BASELINE in self.arms else self.arms[0]
+
+    def runs(self) -> Iterator[tuple[str, int]]:
+        """(arm, seed), all arms of a seed before the next, so that what is done at any time is paired."""
+        return ((arm, seed) for seed in self.seeds for arm in self.arms)
+
+
+def compare(
+    bench: Bench,
+    comparison: Comparison,
+    folder: Path,
+    *,
+    commands: Sequence[str] = (),
+    on_run: Callable[[str, int], tuple[OnEpoch | None, OnStep | None]] | None = None,
+) -> dict[str, Any]:
+    """Train every arm for every seed into `folder`, an empty folder made by `record.make_folder`.
+
+    Args:
+        commands: what the user typed, for the record.
+        on_run: called before each training with (arm, seed); gives the callbacks of that training.
+
+    Returns:
+        The summary, which is also in `summary.json`.
+    """
+    config = comparison.config
+    table = {**config.as_dict(), "mix": None, "seed": None, "arm": list(comparison.arms), "seeds": list(comparison.seeds)}
+    record.write_head(folder, bench.pictures, table, bench.environment)
+    record.write_json(folder / "data.json", bench.pictures.summary())
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for arm, seed in comparison.runs():
+        own = folder / arm_folder(arm) / f"seed-{seed}"
+        own.mkdir(parents=True)
+        on_epoch, on_step = on_run(arm, seed) if on_run is not None else (None, None)
+        one = replace(config, mix=arm, seed=seed)
+        found[arm, seed] = train_one(bench, one, own, on_epoch=on_epoch, on_step=on_step)
+    summary = {**summarise(comparison, found), "commands": list(commands)}
+    _check_fair(summary["arms"])
+    record.write_json(folder / "summary.json", summary)
+    return summary
+
+
+def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[str, Any]:
+    """The summary of a comparison from the summaries of its runs."""
+    arms: dict[str, Any] = {}
+    for arm in comparison.arms:
+        runs = [found[arm, seed] for seed in comparison.seeds]
+        arms[arm] = {
+            **summarise_arm([run["judged"]["accuracy"] for run in runs]),
+            "initial_weights": [run["initial_weights"] for run in runs],
+            "seconds": [run["seconds"] for run in runs],
+        }
+    baseline = comparison.baseline
+    differences = {
+        f"{arm} - {baseline}": paired_difference(arms[arm]["seeds"], arms[baseline]["seeds"])
+        for arm in comparison.arms
+        if arm != baseline
+    }
+    judged = next(iter(found.values()))["judged"]
+    return {
+        "metric": "accuracy",
+        "arms": arms,
+        "differences": differences,
+        "verdict": verdict(differences, baseline),
+        "part": judged["part"],
+        "epoch": judged["epoch"],
+        "baseline": baseline,
+        "seeds": list(comparison.seeds),
+        "runs": {arm: [f"{arm_folder(arm)}/seed-{seed}" for seed in comparison.seeds] for arm in comparison.arms},
+    }
+
+
+def _check_fair(arms: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise unless all arms of a seed began with the same weights: then the numbers could not be compared."""
+    hashes = {arm: tuple(result["initial_weights"]) for arm, result in arms.items()}
+    if len(set(hashes.values())) > 1:
+        raise TrainingError(
+            f"compare: all arms must begin with the same weights. Got {hashes}. "
+            "Did the file of weights change while the comparison ran?"
+        )
+
+
+def arm_folder(arm: str) -> str:
+    """A folder name for an arm: letters, digits, dots, equals and dashes."""
+    return re.sub(r"[^A-Za-z0-9.=]+", "-", arm).strip("-.")

@@ -1,0 +1,302 @@
+"""Reading what trainings left on disk. Nothing here fails because a piece is missing: it is noted instead."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from crossfade.errors import DataError
+from crossfade.report.words import listing, mapping, number
+
+T = TypeVar("T", dict, list)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The first training batch as the model saw it."""
+
+    images: np.ndarray  # (n, H, W, C) uint8
+    weights: np.ndarray  # (n, K)
+    label_of_layer: np.ndarray  # (n, K) index of the class each layer shows; -1 where it has none
+    mixed: np.ndarray  # (n,) bool
+
+
+@dataclass(frozen=True)
+class Lambdas:
+    """How often a sample kept which weight; `counts` leaves out the `unmixed`, which kept all of it."""
+
+    edges: np.ndarray  # (bins + 1,)
+    counts: np.ndarray  # (bins,)
+    unmixed: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """The record of one training."""
+
+    folder: Path
+    seed: str
+    config: str
+    environment: dict[str, Any]
+    classes: list[str]
+    epochs: list[dict[str, Any]]
+    summary: dict[str, Any]
+    part_counts: dict[str, Counter[str]]  # part -> class -> pictures
+    seen: Seen | None
+    lambdas: Lambdas | None
+    confusion: np.ndarray | None  # (classes, classes) rows truth, columns predicted
+    confusion_part: str
+    notes: tuple[str, ...]
+
+    def curve(self, part: str, name: str) -> np.ndarray:
+        """One number per epoch, (epochs,) float64, NaN where the record has none."""
+        values = [number(mapping(epoch.get(part)).get(name)) for epoch in self.epochs]
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The records of all trainings of a comparison, arm by arm, baseline first as it was asked for."""
+
+    folder: Path
+    summary: dict[str, Any]
+    config: str
+    environment: dict[str, Any]
+    classes: list[str]
+    data: dict[str, Any]
+    part_counts: dict[str, Counter[str]]
+    runs: dict[str, list[Run]]
+    notes: tuple[str, ...] = field(default=())
+
+
+def read(folder: Path) -> Run | Comparison:
+    """Read the folder of one training or of a comparison.
+
+    Raises:
+        DataError: there is no such folder, or it holds neither.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(
+            f"report: needs the folder of a training or of a comparison. Got {folder}, which is no folder. "
+            "Give the one that `crossfade train` or `crossfade compare` named at its end."
+        )
+    if _is_comparison(folder):
+        return read_comparison(folder)
+    if any((folder / name).is_file() for name in ("metrics.jsonl", "summary.json", "config.toml")):
+        return read_run(folder)
+    raise DataError(
+        f"report: a run folder holds config.toml, metrics.jsonl or summary.json. Got {folder}, which holds "
+        "none of them. Give the folder that `crossfade train` or `crossfade compare` named at its end."
+    )
+
+
+def _is_comparison(folder: Path) -> bool:
+    return "arms" in _json(folder / "summary.json", {}, []) or bool(_run_folders(folder))
+
+
+def _run_folders(folder: Path) -> dict[str, list[Path]]:
+    """The trainings found by looking: arm folder -> its seed-* folders in the order of the seeds."""
+    found: dict[str, list[Path]] = {}
+    for run in sorted(folder.glob("*/seed-*"), key=lambda p: (p.parent.name, len(p.name), p.name)):
+        if run.is_dir():
+            found.setdefault(run.parent.name, []).append(run)
+    return found
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Read a comparison, finished or not: the trainings that its summary names, else those that are there."""
+    notes: list[str] = []
+    summary = _json(folder / "summary.json", {}, notes)
+    inside = {
+        arm: [folder / path for path in map(str, listing(paths)) if _is_inside(folder, path)]
+        for arm, paths in mapping(summary.get("runs")).items()
+    }
+    seeds = listing(summary.get("seeds"))
+    runs = {
+        arm: [read_run(path, _seed(path, seeds, i)) for i, path in enumerate(paths) if path.is_dir()]
+        for arm, paths in (inside or _run_folders(folder)).items()
+    }
+    for arm, paths in inside.items():
+        notes += [f"{path.relative_to(folder)} is missing." for path in paths if not path.is_dir()]
+        notes += [f"{run.folder.relative_to(folder)}: {note}" for run in runs[arm] for note in run.notes]
+    return Comparison(
+        folder=folder,
+        summary=summary,
+        config=_text(folder / "config.toml", notes),
+        environment=_json(folder / "environment.json", {}, notes),
+        classes=[str(c) for c in _json(folder / "classes.json", [], notes)],
+        data=_json(folder / "data.json", {}, notes),
+        part_counts=_part_counts(folder / "split.csv"),
+        runs=runs,
+        notes=tuple(notes),
+    )
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    try:
+        return (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def _seed(path: Path, seeds: list[Any], i: int) -> str:
+    if path.name.startswith("seed-"):
+        return path.name.removeprefix("seed-")
+    return str(seeds[i] if i < len(seeds) else i)
+
+
+def read_run(folder: Path, seed: str = "") -> Run:
+    """Read one training, whatever there is of it."""
+    notes: list[str] = []
+    confusion = _json(folder / "confusion.json", {}, notes)
+    return Run(
+        folder=folder,
+        seed=seed,
+        config=_text(folder / "config.toml", notes),
+        environment=_json(folder / "environment.json", {}, notes),
+        classes=[str(c) for c in _json(folder / "classes.json", [], notes)],
+        epochs=list(_lines(folder / "metrics.jsonl", notes)),
+        summary=_json(folder / "summary.json", {}, notes),
+        part_counts=_part_counts(folder / "split.csv"),
+        seen=_seen(folder / "seen.npz", notes),
+        lambdas=_lambdas(folder / "lambda.json", notes),
+        confusion=_matrix(confusion.get("matrix"), notes),
+        confusion_part=str(confusion.get("part") or ""),
+        notes=tuple(notes),
+    )
+
+
+def settings(config: str) -> dict[str, Any]:
+    """config.toml as nested dicts, empty where it cannot be read."""
+    try:
+        return tomllib.loads(config)
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def setting(config: dict[str, Any], key: str) -> Any:
+    """The first value named `key` in a nested configuration; a table stands for the `name` in it."""
+    if key in config:
+        value = config[key]
+        return value.get("name") if isinstance(value, dict) else value
+    inner = (setting(value, key) for value in config.values() if isinstance(value, dict))
+    return next((value for value in inner if value is not None), None)
+
+
+def _text(path: Path, notes: list[str]) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        notes.append(f"{path.name} is missing.")
+        return ""
+
+
+def _json(path: Path, empty: T, notes: list[str]) -> T:
+    """The JSON value of a file if it is of the kind of `empty`, else `empty` and a note."""
+    text = _text(path, notes)
+    if not text:
+        return empty
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if isinstance(value, type(empty)):
+        return value
+    notes.append(f"{path.name} cannot be read.")
+    return empty
+
+
+def _lines(path: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
+    for row in _text(path, notes).splitlines():
+        try:
+            value = json.loads(row)
+        except ValueError:
+            notes.append(f"{path.name} has a line that cannot be read.")
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _part_counts(path: Path) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {}
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            for row in csv.DictReader(file):
+                counts.setdefault(row["part"] or "", Counter())[row["class"] or ""] += 1
+    except (OSError, csv.Error, KeyError):
+        return {}
+    return counts
+
+
+def _seen(path: Path, notes: list[str]) -> Seen | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            seen = Seen(file["images"], file["weights"], file["label_of_layer"], file["mixed"])
+    except FileNotFoundError:
+        notes.append(f"{path.name} is missing.")
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        notes.append(f"{path.name} cannot be read.")
+        return None
+    n = len(seen.images)
+    if (
+        seen.images.ndim != 4
+        or seen.images.dtype != np.uint8
+        or seen.images.shape[-1] not in (1, 3, 4)
+        or n == 0
+    ):
+        notes.append(f"{path.name} holds no pictures.")
+        return None
+    if (
+        seen.weights.shape != seen.label_of_layer.shape
+        or seen.weights.shape[:1] != (n,)
+        or seen.mixed.shape != (n,)
+    ):
+        notes.append(f"{path.name} holds pictures and weights that do not belong together.")
+        return None
+    return seen
+
+
+def _lambdas(path: Path, notes: list[str]) -> Lambdas | None:
+    value = _json(path, {}, notes)
+    if not value:
+        return None
+    try:
+        found = Lambdas(
+            np.asarray(value["edges"], float),
+            np.asarray(value["counts"], float),
+            int(value["unmixed"]),
+            int(value["total"]),
+        )
+        if found.counts.ndim != 1 or found.edges.shape != (len(found.counts) + 1,):
+            raise ValueError
+        if not np.isfinite(found.counts).all() or not (np.diff(found.edges) > 0).all():
+            raise ValueError
+    except (KeyError, TypeError, ValueError, OverflowError):
+        notes.append(f"{path.name} cannot be read.")
+        return None
+    return found
+
+
+def _matrix(value: Any, notes: list[str]) -> np.ndarray | None:
+    if value is None:
+        return None
+    try:
+        matrix = np.asarray(value, dtype=np.int64)
+        if matrix.ndim != 2 or not matrix.size or matrix.shape[0] != matrix.shape[1] or (matrix < 0).any():
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        notes.append("confusion.json cannot be read.")
+        return None
+    return matrix

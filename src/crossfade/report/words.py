@@ -1,0 +1,178 @@
+"""Numbers as words: percent with one decimal, points with a sign, label weights, the plain table."""
+
+from __future__ import annotations
+
+import math
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+NONE = "\u2013"  # an en dash: no number here
+MINUS = "\u2212"
+LARGEST = sys.float_info.max
+
+
+def number(value: Any) -> float | None:
+    """A finite float, or None for everything that is not one (null, NaN, text)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= LARGEST and math.isfinite(value) else None
+
+
+def listing(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value if it is a dict, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def clean(text: Any) -> str:
+    """Text that any page or terminal can hold: control, surrogate and direction marks become U+FFFD."""
+    return "".join("\ufffd" if _is_control(c) else c for c in str(text))
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Cf", "Zl", "Zp") and character not in "\n\t\u200d"
+
+
+def line(text: Any, limit: int = 60) -> str:
+    """One clean line of at most `limit` characters."""
+    text = " ".join(clean(text).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def percent(value: Any) -> str:
+    """0.7449 -> "74.5%"."""
+    found = number(value)
+    return NONE if found is None else f"{100 * found:.1f}%"
+
+
+def points(value: Any) -> str:
+    """A difference of two accuracies, 0.0201 -> "+2.0"; a rounded zero has no sign."""
+    found = number(value)
+    if found is None:
+        return NONE
+    text = f"{100 * found:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", MINUS)
+
+
+def pair(values: Any) -> tuple[float, float] | None:
+    """The two ends of an interval, or None where there is none (one seed, an unfinished comparison)."""
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:
+        return None
+    low, high = number(values[0]), number(values[1])
+    return None if low is None or high is None else (low, high)
+
+
+def percent_interval(values: Any) -> str:
+    """[0.734, 0.756] -> "73.4 to 75.6%"."""
+    ends = pair(values)
+    return NONE if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+
+
+def points_interval(values: Any) -> str:
+    """[0.009, 0.031] -> "+0.9 to +3.1"."""
+    ends = pair(values)
+    return NONE if ends is None else f"{points(ends[0])} to {points(ends[1])}"
+
+
+def duration(seconds: Any) -> str:
+    """3.14 -> "3.1 s", 185 -> "3 min 05 s", 7300 -> "2 h 02 min"."""
+    found = number(seconds)
+    if found is None:
+        return NONE
+    if found < 99.95:
+        return f"{found:.1f} s"
+    whole = round(found)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(value: Any) -> str:
+    """12345 -> "12,345"."""
+    found = number(value)
+    return NONE if found is None else f"{round(found):,}"
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """1 -> "1 seed", 3 -> "3 seeds"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def mean(values: Iterable[Any]) -> float | None:
+    """The mean of the numbers among `values`."""
+    found = [v for v in map(number, values) if v is not None]
+    return sum(found) / len(found) if found else None
+
+
+def label_weights(weights: Sequence[float], names: Sequence[str]) -> list[tuple[str, float]]:
+    """What a mixed picture counts as: (name, weight), the heaviest first, layers of one class added up."""
+    total: dict[str, float] = {}
+    for weight, name in zip(weights, names, strict=True):
+        total[name] = total.get(name, 0.0) + float(weight)
+    return sorted(((n, w) for n, w in total.items() if w >= 0.005), key=lambda item: -item[1])
+
+
+def caption(weights: Sequence[float], names: Sequence[str]) -> str:
+    """[0.72, 0.28], ["rose", "daisy"] -> "0.72 rose / 0.28 daisy"."""
+    return " / ".join(f"{weight:.2f} {line(name, 40)}" for name, weight in label_weights(weights, names))
+
+
+def baseline_of(summary: Mapping[str, Any]) -> str | None:
+    """The arm that the others are held against: named in the summary, or the first."""
+    arms = mapping(summary.get("arms"))
+    named = summary.get("baseline")
+    return named if isinstance(named, str) and named in arms else next(iter(arms), None)
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """The table of a comparison in plain ASCII, with the verdict below it.
+
+    Args:
+        summary: `summary.json` of a comparison (DESIGN section 6).
+
+    Returns:
+        Lines of equal columns: arm, accuracy, its 95% interval, difference to the baseline, mean seconds.
+    """
+    baseline = baseline_of(summary)
+    rows = [("arm", "accuracy", "95% CI", f"minus {line(baseline, 30)}", "95% CI", "seconds")]
+    differences = mapping(summary.get("differences"))
+    for name, arm in mapping(summary.get("arms")).items():
+        difference = mapping(differences.get(f"{name} - {baseline}"))
+        gap = points(difference.get("mean"))
+        arm = mapping(arm)
+        seconds = mean(listing(arm.get("seconds")))
+        rows.append(
+            (
+                line(name, 40),
+                percent(arm.get("mean")),
+                percent_interval(arm.get("ci95")),
+                gap if gap == NONE else f"{gap} points",
+                points_interval(difference.get("ci95")),
+                NONE if seconds is None else f"{seconds:.1f}",
+            )
+        )
+    return _ascii(_aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _ascii(text: str) -> str:
+    text = text.replace(MINUS, "-").replace(NONE, "-").replace("…", "~")
+    return clean(text).encode("ascii", "replace").decode("ascii")

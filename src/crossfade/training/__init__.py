@@ -1,0 +1,1 @@
+"""Training a network: schedules, metrics, checkpoints, and the loop that uses them."""

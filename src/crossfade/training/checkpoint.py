@@ -1,0 +1,217 @@
+"""Checkpoints: a folder of safetensors and JSON, complete or absent, and never a pickle.
+
+    checkpoints/last/
+      model.safetensors       the weights: what `--weights` takes
+      <group>.safetensors     whatever else is made of tensors (optimizer, ema)
+      state.json              everything else, and a SHA-256 of every file and of itself
+
+A new checkpoint is written beside the old one (``last.new``), forced to the disk, and only then takes its place: the
+old one steps aside (``last.previous``), the new one moves in, the old one goes. Wherever that is cut off, one of
+the two is whole, and `load` finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from crossfade.errors import CheckpointError
+
+FORMAT = 1
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `load` gives back: the groups of tensors by name (on the CPU), and the state as it was saved."""
+
+    tensors: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+
+
+def save(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
+    """Write a checkpoint; the one that stood at `folder` stays whole until this one is.
+
+    Args:
+        folder: such as ``run/checkpoints/last``; its parent is made where absent.
+        tensors: groups by name: "model", and "optimizer" or "ema" where they are wanted. Tensors may be tied, on any
+            device and in any memory format; they are not changed.
+        state: what JSON can hold; floats come back to the last bit.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or the state is no JSON.
+    """
+    new, previous = _beside(folder, "new"), _beside(folder, "previous")
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        for group, members in tensors.items():
+            save_file(_plain(members), new / f"{group}.safetensors")
+        hashes = {path.name: _file_digest(path) for path in sorted(new.iterdir())}
+        letter = {"format": FORMAT, "sha256": hashes, "state": dict(state)}
+        (new / "state.json").write_text(_sealed(letter), encoding="utf-8")
+        for path in [*new.iterdir(), new]:
+            _to_disk(path)
+        if folder.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            os.replace(folder, previous)
+        os.replace(new, folder)
+        _to_disk(folder.parent)
+        shutil.rmtree(previous, ignore_errors=True)
+    except (OSError, TypeError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"save: a checkpoint must be writable, and its state JSON. Got {folder}: {error}. "
+            "Free the disk or choose another folder."
+        ) from error
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read a checkpoint and check every byte of it.
+
+    Args:
+        folder: as given to `save`.
+
+    Raises:
+        CheckpointError: it is absent, of another format, or not what was written.
+    """
+    # A save cut off between its two renames leaves only the previous one.
+    standing = folder if folder.exists() else _beside(folder, "previous")
+    letter = _read_state(folder, standing)
+    tensors = {}
+    for name, digest in letter["sha256"].items():
+        path = standing / name
+        if not path.is_file():
+            raise _broken(folder, f"{name} is missing")
+        if _file_digest(path) != digest:
+            raise _broken(folder, f"{name} is not the file that was written (its SHA-256 differs)")
+        try:
+            tensors[path.stem] = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise _broken(folder, f"{name}: {error}") from error
+    return Checkpoint(tensors, letter["state"])
+
+
+def tensors_digest(tensors: Tensors) -> str:
+    """SHA-256 over name, dtype, shape and bytes of every tensor, in order: equal if and only if all of these are.
+
+    Args:
+        tensors: such as ``model.state_dict()``; device and memory format make no difference.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(f"{len(name)} {name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        row = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(row.view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Part an optimiser's state into tensors (named "<parameter number>.<key>") and what JSON can hold."""
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
+    whole = optimizer.state_dict()
+    for number, entries in whole["state"].items():
+        for key, value in entries.items():
+            (tensors if isinstance(value, Tensor) else rest)[f"{number}.{key}"] = value
+    return tensors, {"entries": rest, "groups": whole["param_groups"]}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, rest: Mapping[str, Any]) -> None:
+    """The way back from `flatten_optimizer`, into an optimiser of the same kind over the same parameters."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **rest["entries"]}.items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = value
+    try:
+        optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
+    except ValueError as error:
+        raise CheckpointError(
+            f"restore_optimizer: the optimiser must be the one that was saved. Got {error}. "
+            "Resume with the run's own configuration."
+        ) from error
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f"{folder.name}.{what}")
+
+
+def _plain(tensors: Tensors) -> dict[str, Tensor]:
+    """Copies that stand alone: safetensors takes neither shared memory nor channels-last."""
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(letter: Mapping[str, Any]) -> str:
+    return json.dumps(letter, sort_keys=True, ensure_ascii=False, indent=1)
+
+
+def _sealed(letter: dict[str, Any]) -> str:
+    """The letter as JSON, with the SHA-256 of its other fields in the field "seal"."""
+    letter = json.loads(json.dumps(letter))  # keys that are numbers become text before they are sorted
+    seal = hashlib.sha256(_canonical(letter).encode()).hexdigest()
+    return _canonical({**letter, "seal": seal}) + "\n"
+
+
+def _read_state(folder: Path, standing: Path) -> dict[str, Any]:
+    try:
+        text = (standing / "state.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _broken(folder, "state.json is missing") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(folder, f"state.json: {error}") from error
+    try:
+        letter = json.loads(text)
+        found = letter["format"]
+    except (ValueError, KeyError, TypeError):
+        raise _broken(folder, "state.json is damaged") from None
+    if found != FORMAT:
+        raise CheckpointError(
+            f"load: a checkpoint must be of format {FORMAT}. Got {folder}, format {found!r}. "
+            "Use the version of crossfade that wrote it."
+        )
+    seal = letter.pop("seal", None)
+    if seal != hashlib.sha256(_canonical(letter).encode()).hexdigest():
+        raise _broken(folder, "state.json is not the file that was written (its SHA-256 differs)")
+    return letter
+
+
+def _broken(folder: Path, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"load: a checkpoint must be whole. Got {folder}: {what}. Take another checkpoint or train again."
+    )
+
+
+def _to_disk(path: Path) -> None:
+    """fsync a file, or a folder where the system has folders to open (Windows has not)."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

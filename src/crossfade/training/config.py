@@ -1,0 +1,142 @@
+"""The configuration of a run: one flat table, whose keys are the flags of the command line.
+
+Flags override the file given by ``-c``, the file overrides the defaults, and what came of it is written whole into
+the run. Importing this module loads neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from crossfade.errors import ConfigError
+
+
+def _option(default: Any, words: str) -> Any:
+    return field(default=default, metadata={"help": words})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How one training is done. Every field is a flag and a key of the TOML file."""
+
+    model: str = _option("fast", "network: cnn4, resnet20/32/44/56, fast, or timm:NAME")
+    pretrained: bool = _option(False, "start from timm's published weights")
+    weights: str | None = _option(None, "start from a local safetensors file")
+    mix: str = _option("none", "how to mix: none, mixup, cutmix, with options as in cutmix:alpha=1.0,p=0.5")
+    alpha: float | None = _option(None, "alpha of the Beta distribution, where mix does not say")
+    epochs: int = _option(15, "passes over the training pictures")
+    batch_size: int = _option(128, "pictures in a batch")
+    optimizer: Literal["sgd", "adam", "adamw"] = _option("adamw", "sgd (with Nesterov momentum), adam or adamw")
+    lr: float | None = _option(None, "base learning rate; by optimizer if not said: sgd 0.1, adam and adamw 0.001")
+    momentum: float = _option(0.9, "of sgd")
+    weight_decay: float | None = _option(None, "on kernels only; by optimizer if not said: 5e-4, 0, 0.05")
+    schedule: Literal["constant", "cosine", "step", "onecycle"] = _option("cosine", "of the learning rate")
+    warmup: float = _option(0.0, "epochs in which the learning rate rises")
+    gamma: float = _option(0.5, "factor of the step schedule")
+    every: float = _option(5.0, "epochs between two steps of the step schedule")
+    label_smoothing: float = _option(0.0, "share of each label spread over all classes")
+    clip_norm: float | None = _option(None, "largest norm of the gradient")
+    ema: float | None = _option(None, "decay of the running average of the weights, which is then evaluated")
+    flip: bool = _option(True, "flip training pictures left-right at random")
+    pad: int | None = _option(None, "pixels by which training pictures are shifted; a sixteenth of the side if not said")
+    size: int | None = _option(None, "side of the pictures in pixels; chosen by the folder if not said")
+    channels: Literal[1, 3] | None = _option(None, "1 grey or 3 colour; by the pictures if not said")
+    fit: Literal["stretch", "crop"] = _option("stretch", "how pictures are made square")
+    val: float = _option(0.2, "share of the pictures kept for validation, where the folder is not split")
+    per_class: int | None = _option(None, "keep the first N training pictures of each class")
+    choose: Literal["best", "last"] | None = _option(
+        None, "epoch to judge by: best on validation, or last; last where validation is all there is to judge by"
+    )
+    seed: int = _option(0, "of order, augmentation, mixing, split and first weights")
+    split_seed: int = _option(0, "of the split alone, the same for all seeds")
+    threads: int = _option(1, "threads that prepare batches; the numbers never depend on it")
+    device: str = _option("auto", "cpu, cuda, or auto")
+    precision: Literal["auto", "float32", "bfloat16"] = _option("auto", "bfloat16 where the machine is faster with it")
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            self._check(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("seed", "split_seed", "threads", "warmup"):
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("lr", "gamma", "every", "clip_norm", "alpha"):
+            value = getattr(self, name)
+            self._check(name, value is None or (math.isfinite(value) and value > 0), "a finite number above 0")
+        for name in ("momentum", "label_smoothing"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
+        self._check("weight_decay", self.weight_decay is None or 0 <= self.weight_decay < math.inf, "0 or more")
+        self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1")
+        self._check("val", 0 < self.val < 1, "between 0 and 1")
+        self._check("per_class", self.per_class is None or self.per_class >= 1, "1 or more")
+        self._check("pad", self.pad is None or self.pad >= 0, "0 or more")
+        self._check("size", self.size is None or self.size >= 8, "8 or more")
+
+    def _check(self, name: str, held: bool, rule: str) -> None:
+        if not held:
+            raise ConfigError(f"{name}: must be {rule}. Got {getattr(self, name)!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every key with its value; None where a default depends on the pictures."""
+        return asdict(self)
+
+
+ARMS = ("arm", "seeds")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table in a TOML file, with words of our own where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config: {path} cannot be read ({error.strerror}). Check the path given to -c.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: {path} is not TOML: {error}.") from error
+
+
+def resolve(file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
+    """Defaults, overridden by the file, overridden by the flags that were given (not None).
+
+    Raises:
+        ConfigError: an unknown key (with the nearest names), a value of the wrong type or out of range.
+    """
+    given = {**file, **{key: value for key, value in flags.items() if value is not None}}
+    hints = get_type_hints(RunConfig)
+    known = [f.name for f in fields(RunConfig)]
+    for key, value in given.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, known, n=2, cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
+            raise ConfigError(f"config: no option is called {key!r}. {hint}")
+        given[key] = _typed(key, value, hints[key])
+    return RunConfig(**given)
+
+
+def _typed(key: str, value: Any, hint: Any) -> Any:
+    """`value` if it has the type of the field (an int will do for a float), else ConfigError."""
+    if get_origin(hint) in (Union, types.UnionType):
+        options = [option for option in get_args(hint) if option is not type(None)]
+        if value is None and len(options) < len(get_args(hint)):
+            return None
+        hint = options[0]
+    if get_origin(hint) is Literal:
+        if value in get_args(hint) and not isinstance(value, bool):
+            return value
+        raise ConfigError(f"{key}: must be one of {', '.join(map(str, get_args(hint)))}. Got {value!r}.")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
+        return value
+    raise ConfigError(f"{key}: must be of type {hint.__name__}. Got {value!r}.")
+
+
+def write_toml(path: Path, table: Mapping[str, Any]) -> None:
+    """Write a flat table; keys without a value are left out, since TOML has none."""
+    import tomli_w
+
+    path.write_text(tomli_w.dumps({key: value for key, value in table.items() if value is not None}), encoding="utf-8")

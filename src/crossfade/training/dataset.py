@@ -1,0 +1,88 @@
+"""The pictures of a run: scanned, split and cached, with the statistics a normalisation needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.data.cache import Cache, prepare
+from crossfade.data.scan import Index
+from crossfade.data.split import PARTS, Part, Split, first_per_class, split
+from crossfade.training.config import RunConfig
+
+STATISTICS_PICTURES = 10_000
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What `open_pictures` gives: everything about the data, and nothing about a model."""
+
+    index: Index
+    cache: Cache
+    split: Split
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in index order."""
+        return self.index.classes
+
+    @property
+    def judged(self) -> Part:
+        """The part a verdict is given on: test where there is one."""
+        return "test" if len(self.split.test) else "val"
+
+    def per_class(self) -> dict[str, dict[str, int]]:
+        """{part: {class: pictures}} of the parts that are used."""
+        counts = {part: np.bincount(self.index.labels[self.split.part(part)], minlength=len(self.classes)) for part in PARTS}
+        return {part: dict(zip(self.classes, map(int, n), strict=True)) for part, n in counts.items() if n.any()}
+
+    def summary(self) -> dict[str, Any]:
+        """What scan found, and what became of it: `data.json` of a comparison."""
+        cached = {"size": self.cache.size, "channels": self.cache.channels}
+        return {**self.index.as_dict(), "parts": self.per_class(), **cached}
+
+
+def open_pictures(
+    root: Path, config: RunConfig, progress: Callable[[int, int], None] | None = None
+) -> Pictures:
+    """Scan, cache and split the folder `root` as the configuration says.
+
+    Raises:
+        DataError, CacheError: see `crossfade.data`.
+    """
+    index, cache = prepare(root, size=config.size, channels=config.channels, fit=config.fit, progress=progress)
+    parts = split(index, seed=config.split_seed, val=config.val)
+    if config.per_class is not None:
+        parts = first_per_class(parts, index.labels, config.per_class)
+    return Pictures(index, cache, parts)
+
+
+def channel_statistics(pixels: NDArray[np.uint8], ids: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, of pixels in 0..1, over training pictures only.
+
+    Counted exactly from histograms; of more than `STATISTICS_PICTURES` pictures, that many evenly spread ones. A
+    constant channel has standard deviation 1, so that it can be divided by.
+
+    Args:
+        pixels: (N, H, W, C) uint8.
+        ids: (n,) numbers of the pictures to look at.
+    """
+    every = -(-len(ids) // STATISTICS_PICTURES)
+    chosen = np.sort(ids)[::every]
+    channels = pixels.shape[3]
+    counts = np.zeros((channels, 256), np.int64)
+    for start in range(0, len(chosen), _CHUNK):
+        chunk = pixels[chosen[start : start + _CHUNK]].reshape(-1, channels)
+        for channel in range(channels):
+            counts[channel] += np.bincount(chunk[:, channel], minlength=256)
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    std = np.sqrt(share @ values**2 - mean**2)
+    return mean.tolist(), [float(s) if s > 1e-6 else 1.0 for s in std]

@@ -1,0 +1,100 @@
+"""From a loaded batch to what the model sees: augmentation and plan drawn on the host, then the fused pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crossfade.arrays.dispatch import render
+from crossfade.data.loader import Batch
+from crossfade.mixing.plan import Plan
+from crossfade.mixing.policy import Policy
+from crossfade.rng import Stream, derive_rng
+from crossfade.vision.augment import Augmentation, FlipCrop
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(x / 255 - mean) / std, of each channel."""
+
+    mean: list[float]
+    std: list[float]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A batch on its way to the device.
+
+    Attributes:
+        pixels: (B, H, W, C); float32 as the model sees it, or still uint8 where the device renders it.
+        labels: (B,) int64, of the unmixed pictures.
+        plan: how they are mixed.
+        augmentation: how each was augmented, or None.
+        ids, epoch, step: of the `Batch`.
+    """
+
+    pixels: NDArray[Any]
+    labels: NDArray[np.int64]
+    plan: Plan
+    augmentation: Augmentation | None
+    ids: NDArray[np.int64]
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Draws augmentation and plan of each batch, and renders it: on the host in the loader's thread, or on a GPU.
+
+    The plan is a function of (seed, epoch, step, rank), the augmentation of (seed, epoch, id): arms that share a
+    seed see the same pictures, in the same order, equally augmented.
+
+    Args:
+        policy: None for pictures as they are, as in validation.
+        epochs: of the whole training; `Policy.at` asks how much of it is done.
+    """
+
+    normalisation: Normalisation
+    device: torch.device
+    policy: Policy | None = None
+    augment: FlipCrop | None = None
+    seed: int = 0
+    epochs: int = 1
+    rank: int = 0
+
+    def prepare(self, batch: Batch) -> Ready:
+        """Called by the loader, in a thread of its own."""
+        augmentation = None
+        if self.augment is not None:
+            augmentation = self.augment.draw(batch.ids, seed=self.seed, epoch=batch.epoch)
+        plan = self._plan(batch)
+        ready = Ready(batch.images, batch.labels, plan, augmentation, batch.ids, batch.epoch, batch.step)
+        return ready if self.device.type != "cpu" else replace(ready, pixels=self._render(ready, batch.images))
+
+    def to_device(self, ready: Ready) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (B, C, H, W), float32 and channels-last in memory, and labels (B,), on the device."""
+        pixels = torch.from_numpy(ready.pixels).to(self.device, non_blocking=True)
+        images = pixels if self.device.type == "cpu" else self._render(ready, pixels)
+        return images.permute(0, 3, 1, 2), torch.from_numpy(ready.labels).to(self.device, non_blocking=True)
+
+    def undo(self, images: torch.Tensor) -> NDArray[np.uint8]:
+        """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again."""
+        values = images.permute(0, 2, 3, 1).float().cpu().numpy()
+        pixels = (values * self.normalisation.std + self.normalisation.mean) * 255
+        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+    def _plan(self, batch: Batch) -> Plan:
+        shape = batch.images.shape[:3]
+        if self.policy is None:
+            return Plan.identity(shape)
+        rng = derive_rng(self.seed, Stream.PLAN, batch.epoch, batch.step, self.rank)
+        policy = self.policy.at(batch.epoch / self.epochs)
+        return policy.plan(shape, rng=rng, labels=batch.labels, images=batch.images)
+
+    def _render(self, ready: Ready, pixels: Any) -> Any:
+        mean, std = self.normalisation.mean, self.normalisation.std
+        return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)

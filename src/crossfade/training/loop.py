@@ -1,0 +1,308 @@
+"""The training loop.
+
+    for every epoch:  for every batch:  draw, render, forward, mixed loss, backward, step
+                      evaluate on unmixed pictures, record, save
+
+All that is random in an epoch is a function of (seed, epoch), so the state of a training is its weights, its
+optimiser and where it stands.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossfade.arrays.dispatch import mixed_accuracy, mixed_loss
+from crossfade.data.loader import Loader
+from crossfade.data.split import Part
+from crossfade.errors import TrainingError
+from crossfade.mixing.policy import Policy
+from crossfade.mixing.registry import policy_from_spec
+from crossfade.rng import Stream, derive_rng
+from crossfade.training import checkpoint, record
+from crossfade.training.config import RunConfig
+from crossfade.training.dataset import Pictures
+from crossfade.training.feed import Feed, Normalisation, Ready
+from crossfade.training.metrics import RunningMean, confusion_matrix, hits
+from crossfade.training.optimise import Ema, build_optimizer, build_schedule
+from crossfade.training.signals import Stop, listen
+from crossfade.vision.augment import FlipCrop
+
+EVALUATION_BATCH = 500
+PREPARE_PICTURES = 5000
+_NO_PIXELS = np.zeros(0, np.uint8)
+
+OnEpoch = Callable[[Mapping[str, Any]], None]
+OnStep = Callable[[int, int], None]
+
+
+@dataclass
+class Training:
+    """One training, from first weights to summary. Build it, then `run` it once.
+
+    Args:
+        config: how.
+        pictures: on what.
+        model: with its first weights; trained in place.
+        normalisation: of the pictures.
+        folder: an empty run folder, made by `record.make_folder`.
+        device: to train on.
+        precision: torch.float32, or torch.bfloat16 for autocast.
+        on_epoch: called with each line of `metrics.jsonl`.
+        on_step: called with (steps done, steps in all).
+    """
+
+    config: RunConfig
+    pictures: Pictures
+    model: nn.Module
+    normalisation: Normalisation
+    folder: Path
+    device: torch.device
+    precision: torch.dtype = torch.float32
+    on_epoch: OnEpoch | None = None
+    on_step: OnStep | None = None
+    _best: dict[str, Any] = field(default_factory=dict, init=False)
+    _last: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        config, split = self.config, self.pictures.split
+        self.model.to(self.device, memory_format=torch.channels_last)
+        self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha} if config.alpha else None)
+        pad = self.pictures.cache.size // 16 if config.pad is None else config.pad
+        feed = partial(Feed, self.normalisation, self.device)
+        self._train_feed = feed(
+            policy=self.policy, augment=FlipCrop(config.flip, pad), seed=config.seed, epochs=config.epochs
+        )
+        self._plain_feed = feed()
+        self._loader: Loader[Ready] = Loader(
+            self.pictures.cache.pixels,
+            self.pictures.index.labels,
+            split.train,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            prepare=self._train_feed.prepare,
+            threads=config.threads,
+        )
+        self._optimizer = build_optimizer(self.model, config)
+        self._schedule = build_schedule(config, len(self._loader))
+        self._ema = Ema(self.model, config.ema) if config.ema else None
+        self._lambdas = record.LambdaHistogram()
+        self._loss = partial(F.cross_entropy, reduction="none", label_smoothing=config.label_smoothing)
+
+    @property
+    def judged_model(self) -> nn.Module:
+        """The weights that are evaluated: the running average where there is one."""
+        return self.model if self._ema is None else self._ema.model
+
+    def run(self) -> dict[str, Any]:
+        """Train, and write everything but the head of the run folder.
+
+        Returns:
+            The summary that is also in `summary.json`.
+
+        Raises:
+            TrainingError: the loss is no longer a number; the message names the batch.
+            Interruption: Ctrl-C or SIGTERM came; `checkpoints/last` was saved.
+        """
+        start = time.perf_counter()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with listen() as stop, torch.random.fork_rng(devices=devices):
+            self._prepare_model()
+            for epoch in range(self.config.epochs):
+                self._reseed(epoch)
+                line = self._epoch(epoch, stop)
+                record.append_line(self.folder / "metrics.jsonl", line)
+                self._save(epoch, line)
+                if self.on_epoch is not None:
+                    self.on_epoch(line)
+            summary = self._finish()
+        summary["seconds"] = time.perf_counter() - start
+        record.write_json(self.folder / "summary.json", summary)
+        return summary
+
+    def _prepare_model(self) -> None:
+        """Show the first training pictures to a model that wants to see them before it learns (see models.fast)."""
+        prepare = getattr(self.model, "prepare", None)
+        if prepare is None:
+            return
+        first = self.pictures.split.train[:PREPARE_PICTURES]
+        loader = self._evaluation_loader(first)
+        images = torch.cat([self._plain_feed.to_device(ready)[0] for ready in loader.epoch(0)])
+        prepare(images)
+
+    def _reseed(self, epoch: int) -> None:
+        """What a layer draws in this epoch (dropout, say) depends on (seed, epoch) alone."""
+        seed = int(derive_rng(self.config.seed, Stream.WEIGHTS, epoch + 1).integers(2**62))
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _epoch(self, epoch: int, stop: Stop) -> dict[str, Any]:
+        steps = len(self._loader)
+        loss_mean, accuracy_mean = RunningMean(), RunningMean()
+        watch = _LossWatch(self.pictures.index.paths, 1 if self.device.type == "cpu" else 50)
+        self.model.train()
+        start = time.perf_counter()
+        for ready in self._loader.epoch(epoch):
+            images, labels = self._train_feed.to_device(ready)
+            if epoch == 0 and ready.step == 0:
+                record.write_seen(self.folder, self._train_feed.undo(images), ready.labels, ready.plan)
+            logits, loss = self._step(epoch * steps + ready.step, images, labels, ready)
+            watch.add(loss, ready)
+            loss_mean.add(loss, len(ready.labels))
+            accuracy_mean.add(mixed_accuracy(logits, labels, ready.plan), len(ready.labels))
+            self._lambdas.add(ready.plan.lam)
+            if self.on_step is not None:
+                self.on_step(epoch * steps + ready.step + 1, self.config.epochs * steps)
+            if stop.signal is not None:
+                self._save_last(epoch, ready.step + 1)
+                stop.leave(self.folder)
+        watch.check()
+        seconds = time.perf_counter() - start
+        train = {"loss": loss_mean.value, "accuracy_by_label_weight": accuracy_mean.value}
+        return {
+            "epoch": epoch + 1,
+            "train": train,
+            "val": self.evaluate("val")[0],
+            "lr": self._optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "images_per_second": len(self.pictures.split.train) / seconds,
+        }
+
+    def _step(self, step: int, images: Tensor, labels: Tensor, ready: Ready) -> tuple[Tensor, Tensor]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["base_lr"] * self._schedule(step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            logits = self.model(images)
+        logits = logits.float()
+        loss = mixed_loss(self._loss, logits, labels, ready.plan)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self._optimizer.step()
+        if self._ema is not None:
+            self._ema.update(self.model)
+        return logits.detach(), loss.detach()
+
+    def evaluate(self, part: Part) -> tuple[dict[str, float], NDArray[np.int64]]:
+        """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented; and the confusion."""
+        numbers = self.pictures.split.part(part)
+        classes = len(self.pictures.classes)
+        confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
+        loss_mean, accuracy_mean = RunningMean(), RunningMean()
+        model = self.judged_model.eval()
+        with torch.inference_mode():
+            for ready in self._evaluation_loader(numbers).epoch(0):
+                images, labels = self._plain_feed.to_device(ready)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+                    logits = model(images)
+                logits = logits.float()
+                loss_mean.add(F.cross_entropy(logits, labels), len(labels))
+                accuracy_mean.add(hits(logits, labels).float().mean(), len(labels))
+                confusion += confusion_matrix(labels, logits.argmax(1), classes)
+        return {"loss": loss_mean.value, "accuracy": accuracy_mean.value}, confusion.cpu().numpy()
+
+    def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
+        return Loader(
+            self.pictures.cache.pixels,
+            self.pictures.index.labels,
+            numbers,
+            batch_size=EVALUATION_BATCH,
+            seed=0,
+            shuffle=False,
+            prepare=self._plain_feed.prepare,
+            threads=self.config.threads,
+        )
+
+    def _save(self, epoch: int, line: Mapping[str, Any]) -> None:
+        self._last = dict(line["val"])
+        accuracy = line["val"]["accuracy"]
+        if not self._best or accuracy > self._best["val"]["accuracy"]:
+            self._best = {"epoch": epoch + 1, "val": dict(line["val"])}
+            self._save_as("best", epoch + 1, 0, {"model": self.judged_model.state_dict()})
+        self._save_last(epoch + 1, 0)
+
+    def _save_last(self, epoch: int, step: int) -> None:
+        optimizer, entries = checkpoint.flatten_optimizer(self._optimizer)
+        tensors = {"model": self.model.state_dict(), "optimizer": optimizer}
+        if self._ema is not None:
+            tensors["ema"] = self._ema.model.state_dict()
+        self._save_as("last", epoch, step, tensors, optimizer=entries)
+
+    def _save_as(self, name: str, epoch: int, step: int, tensors: Mapping[str, Any], **more: Any) -> None:
+        """Weights, and all that is needed to use them: `crossfade.training.predict` builds on nothing else."""
+        state = {
+            "epochs_done": epoch,
+            "steps_into_next": step,
+            "model": self.config.model,
+            "classes": list(self.pictures.classes),
+            "size": self.pictures.cache.size,
+            "channels": self.pictures.cache.channels,
+            "fit": self.config.fit,
+            "mean": self.normalisation.mean,
+            "std": self.normalisation.std,
+            "best": self._best,
+            **more,
+        }
+        checkpoint.save(self.folder / "checkpoints" / name, tensors, state)
+
+    def _finish(self) -> dict[str, Any]:
+        """The summary; the test part is touched here, once."""
+        part = self.pictures.judged
+        choose = self.config.choose or ("best" if part == "test" else "last")
+        if choose == "best":
+            best = checkpoint.load(self.folder / "checkpoints" / "best")
+            self.judged_model.load_state_dict(best.tensors["model"])
+        scores, confusion = self.evaluate(part)
+        record.write_json(self.folder / "confusion.json", {"part": part, "matrix": confusion.tolist()})
+        record.write_json(self.folder / "lambda.json", self._lambdas.as_dict())
+        return {
+            "best_epoch": self._best["epoch"],
+            "val": self._best["val"],
+            "last": self._last,
+            **({"test": scores} if part == "test" else {}),
+            "judged": {"part": part, "epoch": choose, **scores},
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+        }
+
+
+class _LossWatch:
+    """Stops a training whose loss is no longer a number, and names the batch.
+
+    Looks at the losses of `every` steps at a time, since a look waits for the device.
+    """
+
+    def __init__(self, paths: Sequence[str], every: int) -> None:
+        self._paths, self._every = paths, every
+        self._waiting: list[tuple[Tensor, Ready]] = []
+
+    def add(self, loss: Tensor, ready: Ready) -> None:
+        self._waiting.append((loss, replace(ready, pixels=_NO_PIXELS)))
+        if len(self._waiting) >= self._every:
+            self.check()
+
+    def check(self) -> None:
+        losses = torch.stack([loss for loss, _ in self._waiting]).tolist() if self._waiting else []
+        for loss, (_, ready) in zip(losses, self._waiting, strict=True):
+            if not math.isfinite(loss):
+                raise TrainingError(self._letter(loss, ready))
+        self._waiting.clear()
+
+    def _letter(self, loss: float, ready: Ready) -> str:
+        names = ", ".join(self._paths[number] for number in ready.ids[:3].tolist())
+        return (
+            f"training: the loss must stay a number. Got {loss} in epoch {ready.epoch + 1}, step {ready.step + 1}, "
+            f"batch of {len(ready.ids)} pictures ({names}, ...). Lower the learning rate, or set clip_norm = 1."
+        )

@@ -1,0 +1,78 @@
+"""What turns gradients into weights: the optimiser, the schedule of its rate, and the running average."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from crossfade.training import schedule
+from crossfade.training.config import RunConfig
+
+# Rates at which plain networks train; the decays are those of He et al. 2015 (SGD) and Loshchilov & Hutter 2019.
+DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
+DEFAULT_WEIGHT_DECAY = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.05}
+
+
+def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+    """The optimiser over the trainable parameters; biases and norms (one axis or none) are not decayed.
+
+    Each group remembers its "base_lr", which the schedule multiplies.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    lr = config.lr or DEFAULT_LR[config.optimizer]
+    decay = DEFAULT_WEIGHT_DECAY[config.optimizer] if config.weight_decay is None else config.weight_decay
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": decay, "base_lr": lr},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0, "base_lr": lr},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.momentum > 0)
+    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=lr)
+
+
+def build_schedule(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule:
+    """The factor of the base rate at each step of the training."""
+    total = config.epochs * steps_per_epoch
+    return schedule.make(
+        config.schedule,
+        total,
+        warmup=min(round(config.warmup * steps_per_epoch), total - 1),
+        gamma=config.gamma,
+        every=max(1, round(config.every * steps_per_epoch)),
+    )
+
+
+class Ema:
+    """A running average of weights and buffers:  avg <- d_t avg + (1 - d_t) weights.
+
+    d_t = min(decay, (1 + t) / (10 + t)): an average that was young for long would still hold the first weights.
+
+    Source:
+        The ramp is that of TensorFlow's ExponentialMovingAverage (num_updates).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        def average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+            done = float(updates)
+            weight = 1 - min(decay, (1 + done) / (10 + done))
+            for mean, value in zip(averaged, current, strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(value, weight)
+                else:
+                    mean.copy_(value)
+
+        self._averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)  # type: ignore[arg-type]
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that holds the average."""
+        return self._averaged.module
+
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights after a step."""
+        with torch.no_grad():
+            self._averaged.update_parameters(model)

@@ -1,0 +1,159 @@
+"""The run folder: what a training leaves on disk. `crossfade.report` reads it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade import __version__
+from crossfade.data.split import write_split
+from crossfade.errors import ConfigError
+from crossfade.mixing.plan import Plan
+from crossfade.training.config import write_toml
+from crossfade.training.dataset import Pictures
+
+SEEN = 16
+BINS = 50
+_PACKAGES = ("numpy", "torch", "timm", "numba", "pillow", "simplejpeg", "scipy")
+_OURS = ("config.toml", "environment.json")
+
+
+def make_folder(folder: Path, *, force: bool) -> None:
+    """Make an empty folder to write into, or say before any work why it cannot be.
+
+    Raises:
+        ConfigError: it exists and `force` is not set, it is no run of ours, or it cannot be written.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not force:
+                raise ConfigError(
+                    f"out: {folder} exists, and runs are never overwritten. Choose another --out, or pass --force."
+                )
+            if not folder.is_dir() or not all((folder / name).is_file() for name in _OURS):
+                raise ConfigError(f"out: {folder} is no run of crossfade, so --force does not remove it. Choose another.")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"out: {folder} cannot be written ({error.strerror or error}). Choose another --out."
+        ) from error
+
+
+def environment(device: str, precision: str) -> dict[str, Any]:
+    """What a number depends on beside the configuration."""
+    versions = {name: _version(name) for name in _PACKAGES}
+    return {
+        "crossfade": __version__,
+        "python": platform.python_version(),
+        **{name: version for name, version in versions.items() if version},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+        "precision": precision,
+    }
+
+
+def write_head(folder: Path, pictures: Pictures, config: Mapping[str, Any], where: Mapping[str, Any]) -> None:
+    """Write what is known before the first epoch: configuration, machine, classes, split."""
+    write_toml(folder / "config.toml", config)
+    write_json(folder / "environment.json", where)
+    write_json(folder / "classes.json", list(pictures.classes))
+    write_split(folder / "split.csv", pictures.index, pictures.split)
+    (folder / "figures").mkdir(exist_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON; numbers that JSON has no words for (nan) are null."""
+    path.write_text(json.dumps(_plain(value), indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one line of JSON."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_plain(record)) + "\n")
+
+
+def write_seen(folder: Path, pictures: NDArray[np.uint8], labels: NDArray[np.int64], plan: Plan) -> None:
+    """Keep the first samples of a batch as the model saw them, with their label weights: `seen.npz`."""
+    source = plan.source[:SEEN]
+    np.savez_compressed(
+        folder / "seen.npz",
+        images=pictures[:SEEN],
+        weights=plan.weight[:SEEN],
+        label_of_layer=np.where(source >= 0, labels[source], -1),
+        mixed=plan.lam[:SEEN] < 1,
+    )
+
+
+class LambdaHistogram:
+    """Counts the lambdas of a whole training: `lambda.json`."""
+
+    def __init__(self) -> None:
+        self._edges = np.linspace(0, 1, BINS + 1)
+        self._counts = np.zeros(BINS, np.int64)
+        self._unmixed = self._total = 0
+
+    def add(self, lam: NDArray[np.float64]) -> None:
+        """Take in the (B,) lambdas of one batch; samples that were not mixed are counted apart."""
+        mixed = lam[lam < 1]
+        self._counts += np.histogram(mixed, self._edges)[0]
+        self._unmixed += len(lam) - len(mixed)
+        self._total += len(lam)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is stored."""
+        counts = {"edges": self._edges.tolist(), "counts": self._counts.tolist()}
+        return {**counts, "unmixed": self._unmixed, "total": self._total}
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file of ours."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a CSV file."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

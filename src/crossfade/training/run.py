@@ -1,0 +1,73 @@
+"""One run: from a configuration and the pictures to a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from crossfade.models.registry import build, seeded
+from crossfade.models.timm import published_statistics
+from crossfade.rng import Stream, derive_rng
+from crossfade.training import record
+from crossfade.training.checkpoint import tensors_digest
+from crossfade.training.config import RunConfig
+from crossfade.training.dataset import Pictures, channel_statistics
+from crossfade.training.feed import Normalisation
+from crossfade.training.hardware import choose_device, choose_precision
+from crossfade.training.loop import OnEpoch, OnStep, Training
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trainings on one folder share: the pictures, their normalisation, the device."""
+
+    pictures: Pictures
+    normalisation: Normalisation
+    device: torch.device
+    precision: torch.dtype
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """For `environment.json`."""
+        return record.environment(str(self.device), str(self.precision).removeprefix("torch."))
+
+
+def open_bench(pictures: Pictures, config: RunConfig) -> Bench:
+    """Choose device and precision, and take the statistics of the training pictures."""
+    device = choose_device(config.device)
+    statistics = published_statistics(config.model) if config.pretrained else None
+    if statistics is None or len(statistics[0]) != pictures.cache.channels:
+        statistics = channel_statistics(pictures.cache.pixels, pictures.split.train)
+    return Bench(pictures, Normalisation(*statistics), device, choose_precision(config.precision, device))
+
+
+def build_model(bench: Bench, config: RunConfig) -> nn.Module:
+    """A network whose first weights are a function of the configuration's seed alone."""
+    with seeded(int(derive_rng(config.seed, Stream.WEIGHTS, 0).integers(2**62))):
+        return build(
+            config.model,
+            num_classes=len(bench.pictures.classes),
+            channels=bench.pictures.cache.channels,
+            size=bench.pictures.cache.size,
+            pretrained=config.pretrained,
+            weights=None if config.weights is None else Path(config.weights),
+        )
+
+
+def train_one(
+    bench: Bench, config: RunConfig, folder: Path, *, on_epoch: OnEpoch | None = None, on_step: OnStep | None = None
+) -> dict[str, Any]:
+    """One training into an empty folder made by `record.make_folder`; returns its summary."""
+    record.write_head(folder, bench.pictures, config.as_dict(), bench.environment)
+    model = build_model(bench, config)
+    digest = tensors_digest(model.state_dict())
+    training = Training(
+        config, bench.pictures, model, bench.normalisation, folder, bench.device, bench.precision, on_epoch, on_step
+    )
+    summary = {**training.run(), "initial_weights": digest}
+    record.write_json(folder / "summary.json", summary)
+    return summary
