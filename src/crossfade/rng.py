@@ -37,11 +37,11 @@ def seed_sequence(seed: int, *path: int) -> np.random.SeedSequence:
 
     The path is NumPy's spawn key, which pads the seed first: ``[1]`` and ``[1, 0]`` differ.
     """
-    for name, value in (("seed", seed), *(("path", step) for step in path)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
+    for value, bits in ((seed, 64), *((step, 32) for step in path)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < 2**bits:
             raise ConfigError(
-                f"derive_rng: seeds and paths are whole numbers from 0 on. Got {name} {value!r}. "
-                "Pass a whole number such as 0."
+                "derive_rng: a seed is a whole number in 0..2**64-1, a step of a path one in 0..2**32-1. "
+                f"Got {value!r}. Pass a whole number such as 0."
             )
     return np.random.SeedSequence(int(seed), spawn_key=tuple(int(step) for step in path))
 
@@ -90,7 +90,10 @@ def sample_uniforms(ids: ArrayLike, n: int, seed: int, *path: int) -> NDArray[np
         Steele, Lea, Flood 2014, Fast splittable pseudorandom number generators (finaliser "mix64variant13").
     """
     key = seed_sequence(seed, *path).generate_state(2, np.uint64)
-    rows = np.asarray(ids, dtype=np.uint64).reshape(-1, 1)
+    numbers = np.asarray(ids)
+    if numbers.dtype.kind not in "iu" or (numbers.dtype.kind == "i" and (numbers < 0).any()):
+        raise ConfigError(f"sample_uniforms: ids are whole numbers from 0 on. Got {numbers.dtype} {numbers[:3]}.")
+    rows = numbers.astype(np.uint64).reshape(-1, 1)
     columns = np.arange(n, dtype=np.uint64).reshape(1, -1)
     golden = np.uint64(0x9E3779B97F4A7C15)
     bits = _mix64(_mix64(rows * golden + key[0]) ^ (columns * golden + key[1]))

@@ -21,6 +21,8 @@ except ModuleNotFoundError as error:
 
 __all__ = ["Collate"]
 
+_UNKNOWN = -1
+
 
 class Collate:
     """A DataLoader's ``collate_fn`` that stacks samples and mixes the batch.
@@ -34,7 +36,9 @@ class Collate:
             collate.set_epoch(epoch)                # before the loop over the loader, as for a DistributedSampler
             for images, targets in loader: ...
 
-    Without `set_epoch` plans still never repeat, but then they depend on PyTorch's own seed and on the workers.
+    An epoch that was not announced has plans of its own, too, but then they depend on PyTorch's seed and on the
+    number of workers. So do those of the epoch after a loop that was left early, if workers are persistent: what
+    they had begun ahead of time counts to the next.
 
     Args:
         policy: what to mix.
@@ -58,42 +62,45 @@ class Collate:
     ) -> None:
         if not isinstance(policy, Policy):
             raise ConfigError(f"Collate: needs a policy, such as crossfade.MixUp(). Got {policy!r}.")
+        derive_rng(seed)
+        if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
+            raise ConfigError(f"Collate: num_classes must be a whole number from 1 on. Got {num_classes!r}.")
         self.policy, self.num_classes, self.seed = policy, num_classes, seed
         self.rank = _rank() if rank is None else rank
         self.collate = collate
-        # Shared memory, because persistent workers hold a copy of this object that no attribute would reach.
-        self._epoch = torch.full((1,), -1, dtype=torch.int64).share_memory_()
-        self._seen_epoch, self._calls = -1, 0
+        # Shared memory, because persistent workers hold a copy of this object that no attribute would reach:
+        # the epoch that was announced, how many announcements there were, and whose workers it was meant for.
+        self._announced = torch.tensor([_UNKNOWN, 0, _UNKNOWN]).share_memory_()
+        self._generation, self._calls = 0, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch begins; reaches the workers, persistent ones too."""
-        if epoch < 0:
-            raise ConfigError(f"Collate.set_epoch: epochs count from 0. Got {epoch}.")
-        self._epoch[0] = epoch
-        self._seen_epoch, self._calls = epoch, 0
+        if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+            raise ConfigError(f"Collate.set_epoch: epochs are whole numbers from 0 on. Got {epoch!r}.")
+        generation = int(self._announced[1]) + 1
+        self._announced.copy_(torch.tensor([epoch, generation, _UNKNOWN]))
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Any, Any]:
         images, labels = self.collate(samples)
         batch, _, height, width = images.shape
-        plan = self._plan((batch, height, width), labels)
+        rng = derive_rng(self.seed, Stream.COLLATE, *self._place(), self.rank)
+        plan = self.policy.plan((batch, height, width), rng=rng, labels=labels.numpy())
         return mix_images(images, plan, layout="NCHW"), mix_targets(labels, plan, num_classes=self.num_classes)
 
-    def _plan(self, shape: tuple[int, int, int], labels: Any) -> Plan:
-        epoch = int(self._epoch[0])
-        if epoch != self._seen_epoch:
-            self._seen_epoch, self._calls = epoch, 0
+    def _place(self) -> tuple[int, ...]:
+        """Where this batch stands: (0, epoch, 0, step) if announced, else (1, two halves of PyTorch's seed, step)."""
+        epoch, generation, meant_for = self._announced.tolist()
+        if generation != self._generation:
+            self._generation, self._calls = generation, 0
         worker = get_worker_info()
         step = self._calls if worker is None else self._calls * worker.num_workers + worker.id
         self._calls += 1
-        rng = derive_rng(self.seed, Stream.COLLATE, *_epoch_path(epoch, worker), step, self.rank)
-        return self.policy.plan(shape, rng=rng, labels=labels.numpy())
-
-
-def _epoch_path(epoch: int, worker: Any) -> tuple[int, int]:
-    """(0, epoch) where it was said; else (1, what PyTorch draws anew for the workers of each epoch)."""
-    if epoch >= 0:
-        return 0, epoch
-    return 1, 0 if worker is None else worker.seed - worker.id
+        drawn = 0 if worker is None else worker.seed - worker.id
+        if epoch != _UNKNOWN and meant_for == _UNKNOWN and worker is not None:
+            self._announced[2] = meant_for = drawn
+        if epoch != _UNKNOWN and (worker is None or meant_for == drawn):
+            return 0, epoch, 0, step
+        return 1, drawn >> 32, drawn & 0xFFFFFFFF, step
 
 
 def _rank() -> int:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crossfade.arrays.grid import DrawnAugmentation
 from crossfade.errors import ArrayError, LabelError, PlanError
 from crossfade.mixing.plan import Plan, Shape
-from crossfade.mixing.policy import Policy
+from crossfade.mixing.policy import Policy, check_fraction
 
 Layout = Literal["NCHW", "NHWC"]
 IMAGE_DTYPES = ("uint8", "float16", "bfloat16", "float32", "float64")
@@ -46,6 +46,7 @@ class Backend(Protocol):
     def to_host(self, array: Any) -> NDArray[Any]: ...
     def dtype_name(self, array: Any) -> str: ...
     def overlaps(self, a: Any, b: Any) -> bool: ...
+    def writable(self, array: Any) -> bool: ...
 
 
 def apply(
@@ -70,6 +71,7 @@ def apply(
         New images, like the old ones; targets (B, C) float32.
     """
     _check_images("apply", images)
+    _check_layout("apply", layout)
     shape = _shape_in(images, layout or _layout_of(images))
     _check_labels("apply", labels, shape[0], num_classes)
     plan = policy.plan(shape, rng=rng, labels=_backend("apply", labels).to_host(labels), images=images)
@@ -165,12 +167,11 @@ def mix_targets(labels: Any, plan: Plan, *, num_classes: int | None = None, smoo
     Raises:
         LabelError: class numbers without `num_classes` or outside it, or another number of samples.
     """
-    if not 0 <= smoothing <= 1:
-        raise ArrayError(f"mix_targets: smoothing must be from 0 to 1. Got {smoothing!r}.")
+    check_fraction("mix_targets", "smoothing", smoothing)
     backend = _backend("mix_targets", labels)
     classes = _check_labels("mix_targets", labels, len(plan), num_classes)
     targets = backend.mix_targets(labels, plan, classes)
-    return targets if smoothing == 0 else targets * (1 - smoothing) + smoothing / classes
+    return targets if smoothing == 0 else targets * (1 - float(smoothing)) + float(smoothing) / classes
 
 
 def mixed_loss(loss_fn: Callable[[Any, Any], Any], logits: Any, labels: Any, plan: Plan) -> Any:
@@ -192,17 +193,17 @@ def mixed_loss(loss_fn: Callable[[Any, Any], Any], logits: Any, labels: Any, pla
     Raises:
         ArrayError: `loss_fn` reduces over the batch.
     """
-    backend = _backend("mixed_loss", labels)
-    _check_count("mixed_loss", labels, len(plan))
+    backend = _check_logits("mixed_loss", logits, labels, len(plan))
     total = 0
     for source, weight in _label_layers(plan):
         losses = loss_fn(logits, backend.take(labels, source))
-        if tuple(losses.shape) != (len(plan),):
+        shape = tuple(losses.shape) if hasattr(losses, "shape") else type(losses).__name__
+        if shape != (len(plan),):
             raise ArrayError(
-                f"mixed_loss: loss_fn must return one loss a sample, ({len(plan)},). Got {tuple(losses.shape)}. "
+                f"mixed_loss: loss_fn must return one loss a sample, ({len(plan)},). Got {shape}. "
                 'Pass reduction="none", say.'
             )
-        total = total + _backend("mixed_loss", losses).weigh(losses, weight)
+        total = total + backend.weigh(losses, weight)
     return cast(Any, total).mean()
 
 
@@ -220,9 +221,10 @@ def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
     Returns:
         A scalar of the framework of `logits`.
     """
-    backend = _backend("mixed_accuracy", logits)
-    _check_count("mixed_accuracy", labels, len(plan))
-    classes = _backend("mixed_accuracy", labels).argmax(labels) if len(labels.shape) == 2 else labels
+    backend = _check_logits("mixed_accuracy", logits, labels, len(plan))
+    if len(logits.shape) != 2:
+        raise ArrayError(f"mixed_accuracy: logits must be (B, C). Got {_shape(logits)}.")
+    classes = backend.argmax(labels) if len(labels.shape) == 2 else labels
     predicted = backend.argmax(logits)
     hits = 0
     for source, weight in _label_layers(plan):
@@ -243,6 +245,7 @@ def mix_masks(masks: Any, plan: Plan, *, layout: Layout | None = None) -> Any:
         Same framework, device, dtype and shape. A constant fill has id 0.
     """
     backend = _backend("mix_masks", masks)
+    _check_layout("mix_masks", layout)
     batch, height, width = plan.shape
     shapes = {None: masks.shape, "NHWC": masks.shape[:3], "NCHW": (masks.shape[0], *masks.shape[2:])}
     if len(masks.shape) != (3 if layout is None else 4) or tuple(shapes[layout]) != plan.shape:
@@ -286,8 +289,11 @@ def _check_images(who: str, images: Any) -> Backend:
 def _check_out(who: str, backend: Backend, images: Any, out: Any, dtype: str) -> None:
     if out is None:
         return
-    if type(out) is not type(images) or _shape(out) != _shape(images) or backend.dtype_name(out) != dtype:
-        raise ArrayError(f"{who}: out must be like images, {_shape(images)} {dtype}. Got {type(out)} {_shape(out)}.")
+    if _backend(who, out) is not backend or _shape(out) != _shape(images) or backend.dtype_name(out) != dtype:
+        got = f"{type(out).__name__} {_shape(out)} {_backend(who, out).dtype_name(out)}"
+        raise ArrayError(f"{who}: out must be like images, {_shape(images)} {dtype}. Got {got}.")
+    if not backend.writable(out):
+        raise ArrayError(f"{who}: out must be writable, in the machine's byte order. Got one that is not.")
     if backend.overlaps(images, out):
         raise ArrayError(f"{who}: out must not share memory with images, which are still read. Pass another array.")
 
@@ -310,6 +316,22 @@ def _check_count(who: str, labels: Any, batch: int) -> None:
         raise LabelError(f"{who}: needs a label for each of {batch} samples, (B,) or (B, C). Got {_shape(labels)}.")
 
 
+def _check_logits(who: str, logits: Any, labels: Any, batch: int) -> Backend:
+    backend = _backend(who, logits)
+    if _backend(who, labels) is not backend:
+        kinds = f"{type(logits).__name__} and {type(labels).__name__}"
+        raise ArrayError(f"{who}: logits and labels must be of one framework. Got {kinds}.")
+    _check_count(who, labels, batch)
+    if len(logits.shape) < 1 or logits.shape[0] != batch:
+        raise ArrayError(f"{who}: needs logits of {batch} samples. Got {_shape(logits)}.")
+    return backend
+
+
+def _check_layout(who: str, layout: object) -> None:
+    if layout not in (None, *get_args(Layout)):
+        raise ArrayError(f'{who}: layout must be "NCHW" or "NHWC". Got {layout!r}.')
+
+
 def _check_labels(who: str, labels: Any, batch: int, num_classes: int | None) -> int:
     """The number of classes, once the labels are known to be right."""
     backend = _backend(who, labels)
@@ -327,6 +349,8 @@ def _check_labels(who: str, labels: Any, batch: int, num_classes: int | None) ->
             f"{who}: integer labels need num_classes. Got labels {dtype} {_shape(labels)}, num_classes=None. "
             "Pass num_classes=10, say."
         )
+    if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool) or num_classes < 1:
+        raise LabelError(f"{who}: num_classes must be a whole number from 1 on. Got {num_classes!r}.")
     host = backend.to_host(labels)
     if host.min() < 0 or host.max() >= num_classes:
         raise LabelError(
@@ -347,8 +371,7 @@ def _layout_of(images: Any) -> Layout:
 
 def _layout_for(plan: Plan, images: Any, layout: Layout | None, who: str) -> Layout:
     """The layout in which the images have the plan's B, H and W."""
-    if layout not in (None, *get_args(Layout)):
-        raise ArrayError(f'{who}: layout must be "NCHW" or "NHWC". Got {layout!r}.')
+    _check_layout(who, layout)
     candidates: tuple[Layout, ...] = ("NCHW", "NHWC") if layout is None else (layout,)
     fitting = [candidate for candidate in candidates if _shape_in(images, candidate) == plan.shape]
     if len(fitting) == 1:

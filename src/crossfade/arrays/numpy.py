@@ -22,7 +22,7 @@ _NO_AUGMENT = (False, np.zeros(1, np.bool_), np.zeros((1, 2), np.int64), False)
 
 def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> Array:
     """See `crossfade.mix_images`."""
-    out = np.empty_like(images, order="C") if out is None else out
+    out = np.empty_like(images, order="C", subok=False) if out is None else out
     kernels = load_kernels()
     if kernels is None or images.dtype not in (np.uint8, np.float32, np.float64) or not out.flags.c_contiguous:
         _mix_plain(_pixels(images, layout), plan, _pixels(out, layout))
@@ -112,6 +112,11 @@ def dtype_name(array: Array) -> str:
 def overlaps(a: Array, b: Array) -> bool:
     """Whether the two may share memory."""
     return np.may_share_memory(a, b)
+
+
+def writable(array: Array) -> bool:
+    """Whether results can be written into it, in the machine's own byte order."""
+    return bool(array.flags.writeable) and array.dtype.isnative
 
 
 @cache

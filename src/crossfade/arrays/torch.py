@@ -72,7 +72,8 @@ def mix_targets(labels: Tensor, plan: Plan, num_classes: int) -> Tensor:
 
 def mix_masks(masks: Tensor, source: NDArray[np.int64], layout: Layout | None) -> Tensor:
     """See `crossfade.mix_masks`."""
-    pixels = masks[:, None] if layout is None else _channels_first(masks, layout)
+    numbers = _indexable(masks)
+    pixels = numbers[:, None] if layout is None else _channels_first(numbers, layout)
     index = _on(source, masks.device)
     rows = torch.arange(index.shape[1], device=masks.device)[:, None]
     columns = torch.arange(index.shape[2], device=masks.device)
@@ -83,7 +84,7 @@ def mix_masks(masks: Tensor, source: NDArray[np.int64], layout: Layout | None) -
 
 def take(labels: Tensor, indices: NDArray[np.int64]) -> Tensor:
     """(B,) or (B, C): ``labels[indices]``."""
-    return labels[_on(indices, labels.device)]
+    return _indexable(labels)[_on(indices, labels.device)]
 
 
 def weigh(values: Tensor, weights: NDArray[np.float64]) -> Tensor:
@@ -109,8 +110,26 @@ def dtype_name(array: Tensor) -> str:
 
 
 def overlaps(a: Tensor, b: Tensor) -> bool:
-    """Whether the two lie in the same storage."""
-    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    """Whether the two may share memory: whether the spans they lie in do."""
+    if a.device != b.device:
+        return False
+    (start, end), (other_start, other_end) = _span(a), _span(b)
+    return start < other_end and other_start < end
+
+
+def writable(array: Tensor) -> bool:
+    """Whether results can be written into it."""
+    return not array.is_inference() or torch.is_inference_mode_enabled()
+
+
+def _span(array: Tensor) -> tuple[int, int]:
+    reach = sum((size - 1) * stride for size, stride in zip(array.shape, array.stride(), strict=True))
+    return array.data_ptr(), array.data_ptr() + (reach + 1) * array.element_size()
+
+
+def _indexable(array: Tensor) -> Tensor:
+    """The same numbers in a type that PyTorch can index and promote."""
+    return array.long() if array.dtype in (torch.uint16, torch.uint32, torch.uint64) else array
 
 
 def _runs_on_host(images: Tensor) -> bool:
@@ -147,9 +166,10 @@ def _stacked(images: Tensor, plan: Plan) -> Tensor:
     precision = torch.float64 if images.dtype == torch.float64 else torch.float32
     source, box = _on(plan.source, images.device), _on(plan.box, images.device)
     opacity = _on(plan.opacity, images.device).to(precision)
-    mixed = images.to(precision)
+    mixed = images.to(precision, copy=True)
     for k in range(1, plan.layers):
-        above = images[source[:, k].clamp(min=0)].to(precision) * (source[:, k] >= 0)[:, None, None, None]
+        shown = images[source[:, k].clamp(min=0)].to(precision)
+        above = torch.where((source[:, k] >= 0)[:, None, None, None], shown, 0)
         a = opacity[:, k, None, None, None] * _inside(box[:, k], *plan.shape[1:]).to(precision)
         if plan.mask is not None and k == 1:
             a = a * _on(plan.mask, images.device).to(precision)[:, None]

@@ -1,4 +1,4 @@
-"""From a folder of pictures to batches: scan -> split -> decode -> cache -> loader. Knows nothing of mixing."""
+"""From a folder of pictures to batches: scan, split, decode, cache, loader. Knows nothing of mixing."""
 
 from crossfade.data.cache import Cache, prepare
 from crossfade.data.decode import RefusedPicture, decode, load_picture

@@ -1,11 +1,11 @@
 """One pass over many picture files, by several processes.
 
-The caller's own process works too. Helpers are fresh interpreters that load nothing but NumPy and the decoders;
-they are started only when enough work is left to repay their start. Nothing is forked, so threads that the caller
-may have (PyTorch's, say) do no harm, and a script needs no ``if __name__ == "__main__"``.
+The caller's own process works too. Helpers are fresh interpreters that load nothing but NumPy and the
+decoders; they are started only when enough work is left to repay their start. Nothing is forked, so threads
+that the caller may have (PyTorch's, say) do no harm, and a script needs no ``if __name__ == "__main__"``.
 
-Work is cut into chunks of neighbouring files. A chunk goes to a helper as one pickle on its standard input, and
-comes back as one pickle of packed bytes on its standard output.
+Work is cut into chunks of neighbouring files. A chunk goes to a helper as one pickle on its standard input,
+and comes back as one pickle of packed bytes on its standard output.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, BinaryIO
+from itertools import pairwise
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ class Job:
     Attributes:
         what: "hash" reads and hashes; "header" also reads sizes; "decode" decodes fully (and writes rows).
         prefix: stands before every name; ends with a separator.
-        output: file that row i of the pass is written into, at `offset + i * size * size * channels`; or None.
+        output: file that row i is written into, at `offset + i * size * size * channels`; or None.
     """
 
     what: str
@@ -106,14 +108,11 @@ def read_files(
 def row_sums(rows: Pixels) -> NDArray[np.uint64]:
     """(N, ...) uint8 -> (N,) sums of each row's 64-bit words: any one changed byte changes its row's sum."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
-    odd = flat.shape[1] % 8
-    whole = flat.shape[1] - odd
-    sums = np.zeros(len(rows), np.uint64)
-    if odd == 0:
-        return np.add.reduce(flat.view(np.uint64), axis=1)
-    if whole:
-        sums += np.add.reduce(np.ascontiguousarray(flat[:, :whole]).view(np.uint64), axis=1)
-    return sums + np.add.reduce(flat[:, whole:], axis=1, dtype=np.uint64)
+    whole = flat.shape[1] // 8 * 8
+    words = flat if whole == flat.shape[1] else np.ascontiguousarray(flat[:, :whole])
+    sums: NDArray[np.uint64] = np.add.reduce(words.view(np.uint64), axis=1)
+    sums += np.add.reduce(flat[:, whole:], axis=1, dtype=np.uint64)
+    return sums
 
 
 def _processors() -> int:
@@ -123,10 +122,9 @@ def _processors() -> int:
         return os.cpu_count() or 1
 
 
-# ------------------------------------------------------------------------------------------ one chunk of files
+# --------------------------------------------------------------------------------------- one chunk of files
 
 _NO_DIGEST = bytes(DIGEST_BYTES)
-_NO_SHAPE = (0, 0, 0)
 _BLOCK = 1 << 16
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _Packed = tuple[bytes, bytes, bytes, list[tuple[int, str, str]]]
@@ -164,8 +162,9 @@ class Reader:
         shapes: list[tuple[int, ...]] = []
         refused: list[tuple[int, str, str]] = []
         look = self._look()
+        no_shape: tuple[int, ...] = (0, 0, 0)
         for row, name in enumerate(names):
-            digest, shape = _NO_DIGEST, _NO_SHAPE
+            digest, shape = _NO_DIGEST, no_shape
             try:
                 data = self._read(name)
                 digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
@@ -220,7 +219,7 @@ class Reader:
 
     def _write(self, first: int, rows: Pixels) -> bytes:
         assert self.output is not None
-        view = memoryview(rows).cast("B")
+        view = memoryview(rows.data).cast("B")
         position = self.job.offset + first * self.job.row_bytes
         while view:
             written = _pwrite(self.output, view, position)
@@ -235,7 +234,7 @@ def _pwrite(handle: int, view: memoryview, position: int) -> int:
     return os.write(handle, view)
 
 
-# ------------------------------------------------------------------------------------------ the caller's side
+# ---------------------------------------------------------------------------------------- the caller's side
 
 
 class _Pass:
@@ -261,7 +260,7 @@ class _Pass:
         step = max(1, min(step, CHUNK_BYTES // max(1, self.job.row_bytes)))
         probe = min(PROBE_FILES, step, total)
         edges = [0, *range(probe, total, step), total]
-        return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+        return [(a, b) for a, b in pairwise(edges) if a < b]
 
     def run(self) -> Findings:
         helpers: list[_Helper] = []
@@ -275,7 +274,7 @@ class _Pass:
                     raise _cannot_write(error) from error
                 self._tell()
                 if not helpers and self._worth_helpers(time.perf_counter() - began):
-                    helpers = [_Helper(self) for _ in range(self.workers - 1)]
+                    self._start(helpers)
             for helper in helpers:
                 while helper.working():
                     self._tell()
@@ -301,6 +300,11 @@ class _Pass:
         left = seconds / self.done * (len(self.names) - self.done)
         can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
         return self.workers > 1 and left > HELPERS_PAY_SECONDS and can_start
+
+    def _start(self, helpers: list[_Helper]) -> None:
+        with suppress(OSError):  # fewer helpers, or none, where the system allows no more processes
+            while len(helpers) < self.workers - 1:
+                helpers.append(_Helper(self))
 
     def _put(self, chunk: tuple[int, int], packed: _Packed) -> None:
         first, end = chunk
@@ -339,17 +343,18 @@ serve()
 class _Helper:
     """A helper process, and the thread of ours that hands it chunks and takes what comes back."""
 
-    AHEAD = 2
+    AHEAD = 2  # chunks a helper has at hand, so that it need not wait for us
 
     def __init__(self, work: _Pass) -> None:
         self.work = work
         self.stopping = False
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _START, os.path.dirname(__file__), *sys.path],
+            [sys.executable, "-P", "-W", "ignore", "-c", _START, os.path.dirname(__file__), *map(str, sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **quiet},
+            start_new_session=True,  # Ctrl-C is for the caller, who then ends us
         )
         self.thread = threading.Thread(target=self._feed, name="crossfade-helper")
         self.thread.start()
@@ -360,38 +365,29 @@ class _Helper:
 
     def stop(self) -> None:
         self.stopping = True
-        if self.thread.is_alive():
-            self.process.kill()
+        self.process.kill()
         self.thread.join()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            try:
-                pipe.close()
-            except OSError:
-                pass
+            with suppress(OSError):  # what was left to send to a helper that is gone
+                pipe.close() if pipe is not None else None
 
     def _feed(self) -> None:
         to, back = self.process.stdin, self.process.stdout
-        assert to is not None and back is not None
         sent: deque[tuple[int, int]] = deque()
         try:
-            _send(to, self.work.job)
+            _send(to, (self.work.job, self.work.names))
             while True:
                 while len(sent) < self.AHEAD and (chunk := self.work._next()) is not None:
                     sent.append(chunk)
-                    _send(to, (chunk[0], self.work.names[chunk[0] : chunk[1]]))
+                    _send(to, chunk)
                 if not sent:
-                    break
-                answer = pickle.load(back)
-                if isinstance(answer, Exception):
-                    raise answer
+                    return
+                answer = pickle.load(cast(BinaryIO, back))
+                if isinstance(answer, OSError):
+                    raise _cannot_write(answer)
                 self.work._put(sent.popleft(), answer)
-            to.close()
-            self.process.wait()
-        except OSError as error:
-            self._fail(self._died() if isinstance(error, BrokenPipeError) else _cannot_write(error))
-        except (EOFError, pickle.UnpicklingError):
+        except (OSError, EOFError, pickle.UnpicklingError):
             self._fail(self._died())
         except Exception as error:
             self._fail(error)
@@ -409,7 +405,7 @@ class _Helper:
         )
 
 
-# ------------------------------------------------------------------------------------------ the helper's side
+# ---------------------------------------------------------------------------------------- the helper's side
 
 
 def _send(pipe: Any, message: object) -> None:
@@ -418,20 +414,17 @@ def _send(pipe: Any, message: object) -> None:
 
 
 def serve() -> None:
-    """Run a helper: a `Job`, then chunks, from standard input; packed findings to standard output."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which ends us
+    """Run a helper: a `Job` and all names, then chunks, from standard input; answers to standard output."""
     back = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not land among the answers
-    to: BinaryIO = sys.stdin.buffer
+    to = sys.stdin.buffer
     try:
-        job: Job = pickle.load(to)
+        job, names = pickle.load(to)
         reader = Reader(job)
         while True:
-            first, names = pickle.load(to)
-            _send(back, reader.chunk(first, names))
+            first, end = pickle.load(to)
+            _send(back, reader.chunk(first, names[first:end]))
     except (EOFError, BrokenPipeError):
-        pass
+        pass  # the caller is gone
     except OSError as error:
         _send(back, OSError(error.errno, error.strerror))

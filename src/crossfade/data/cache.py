@@ -7,8 +7,9 @@ A cache is a folder ``<listing>-<content>-<size>x<channels>`` below the cache di
     shapes.npy   (M, 3) int32 height, width, channels of all M files; zeros where a file is refused
     meta.json    version, size, channels, fit, and the refused files with their reasons
 
-<listing> is a hash of the files' paths and of what was asked for, <content> of their bytes, so a cache can only be
-found for exactly the pictures it was made from. It is built under a temporary name and renamed when it is whole.
+<listing> is a hash of the files' paths and of what was asked for, <content> of their bytes, so a cache can
+only be found for exactly the pictures it was made from. It is built under a temporary name and renamed
+when it is whole.
 """
 
 from __future__ import annotations
@@ -84,12 +85,13 @@ def prepare(
 ) -> tuple[Index, Cache]:
     """Scan a folder and bring its pictures to one size, decoded, on disk; in one pass over the files.
 
-    If they are there already from an earlier call, the files are only read and hashed to see that nothing changed.
+    If they are there already from an earlier call, the files are only read and hashed, to see that nothing
+    changed.
 
     Args:
         root: as for `scan`.
-        size: side in pixels; None keeps the size if all pictures are squares of one size, else takes the median
-            short side rounded down to a multiple of 16, within 16..128.
+        size: side in pixels; None keeps the size if all pictures are squares of one size, else takes the
+            median short side rounded down to a multiple of 16, within 16..128.
         channels: 1 or 3; None takes 1 if all pictures are grey.
         fit: "stretch" squeezes each picture into the square, "crop" takes the largest square at its centre.
         cache_dir: None takes $CROSSFADE_CACHE, $XDG_CACHE_HOME/crossfade or ~/.cache/crossfade.
@@ -104,9 +106,9 @@ def prepare(
     """
     _check_fit(fit)
     if size is not None and size < 1:
-        raise ConfigError(f"prepare: size is the side of the pictures, at least 1 pixel. Got {size}. Pass 32, say.")
+        raise ConfigError(f"prepare: size is a side in pixels, at least 1. Got {size}. Pass size=32, say.")
     if channels not in (None, 1, 3):
-        raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colour pictures.")
+        raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colours.")
     listing = list_folder(root)
     wanted = _Wanted(size, channels, fit, max_pixels)
     home = _home(cache_dir)
@@ -200,20 +202,29 @@ class _Shelf:
                 _finish_pixels(folder / "pixels.npy", kept, len(found.shapes), (size, size, channels))
                 self._write_notes(folder, found, kept, size, channels)
                 final = self.home / f"{self.name}-{_content(found)}-{size}x{channels}"
-                _publish(folder, final)
+                return self._publish(folder, final, found.digests)
         except OSError as error:
             raise _cannot_write(error) from error
-        opened = self._open(final, found.digests, reused=False)
-        if opened is None:
-            raise CacheError(
-                f"cache: what was just written must be readable. Got other bytes back from {final}. "
-                "Check the disk, or pass another cache_dir."
-            )
-        return opened
 
-    def _write_pixels(
-        self, folder: Path, workers: int | None, progress: Progress | None
-    ) -> tuple[Findings, int, int]:
+    def _publish(self, folder: Path, final: Path, digests: NDArray[np.uint8]) -> tuple[Index, Cache]:
+        """Give a finished folder its name. If another process was first, its folder is used, if whole."""
+        for _ in range(2):
+            try:
+                os.rename(folder, final)
+                reused = False
+            except OSError:
+                if not final.is_dir():
+                    raise
+                reused = True
+            _flush_folder(self.home)
+            if (opened := self._open(final, digests, reused=reused)) is not None:
+                return opened
+        raise CacheError(
+            f"cache: what was written must be readable. Got other bytes back from {final}. "
+            "Check the disk, or pass another cache_dir."
+        )
+
+    def _write_pixels(self, folder: Path, workers: int | None, progress: Progress | None) -> tuple[Findings, int, int]:
         """One pass over the files; a second one only if the size was guessed wrongly."""
         size, channels = self._guess(workers)
         output = folder / "pixels.npy"
@@ -249,9 +260,7 @@ class _Shelf:
             return self.wanted.choose(few)
         return self.wanted.choose(read_files(job, paths, workers=workers).shapes)
 
-    def _write_notes(
-        self, folder: Path, found: Findings, kept: NDArray[np.int64], size: int, channels: int
-    ) -> None:
+    def _write_notes(self, folder: Path, found: Findings, kept: NDArray[np.int64], size: int, channels: int) -> None:
         meta = {
             "version": VERSION,
             "size": size,
@@ -308,7 +317,7 @@ def _is_whole(
 
 
 def _sums_agree(pixels: Pixels, sums: NDArray[np.uint64]) -> bool:
-    """Checks every picture of a cache up to 1 GiB, and of a larger one evenly spread pictures, 1 GiB in all."""
+    """Check every picture of a cache up to 1 GiB, and of a larger one 1 GiB of evenly spread pictures."""
     row_bytes = int(np.prod(pixels.shape[1:]))
     stride = max(1, -(-pixels.nbytes // _CHECKED_BYTES))
     block = max(1, (4 << 20) // row_bytes) * stride
@@ -319,11 +328,11 @@ def _sums_agree(pixels: Pixels, sums: NDArray[np.uint64]) -> bool:
     return True
 
 
-# --------------------------------------------------------------------------------------------- files and folders
+# ---------------------------------------------------------------------------------------- files and folders
 
 
 def _finish_pixels(path: Path, kept: NDArray[np.int64], files: int, shape: tuple[int, ...]) -> None:
-    """Close the gaps that refused files left, write the .npy header in front, and bring all of it to the disk."""
+    """Close the gaps that refused files left, write the .npy header in front, bring all of it to the disk."""
     row_bytes = int(np.prod(shape))
     with open(path, "r+b") as file:
         file.truncate(_HEADER_BYTES + files * row_bytes)
@@ -337,7 +346,7 @@ def _finish_pixels(path: Path, kept: NDArray[np.int64], files: int, shape: tuple
 
 def _close_gaps(file: Any, kept: NDArray[np.int64], row_bytes: int) -> None:
     step = max(1, (16 << 20) // row_bytes)
-    start = int(np.flatnonzero(kept != np.arange(len(kept)))[0]) if (kept != np.arange(len(kept))).any() else len(kept)
+    start = int(np.argmax(kept != np.arange(len(kept)))) if kept[-1] >= len(kept) else len(kept)
     while start < len(kept):
         rows = kept[start : start + step]
         first, last = int(rows[0]), int(rows[-1])
@@ -404,48 +413,46 @@ def _workshop(home: Path) -> Iterator[Path]:
 def _locked_folder(home: Path) -> tuple[Path, int | None]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=home))
-        if fcntl is None:
-            return folder, None
         try:
-            lock = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # cleared away by another process before it was locked
-            continue
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = _lock(folder)
+        except OSError:  # cleared away by another process before it was locked
             if folder.exists():
-                return folder, lock
-        os.close(lock)
+                raise
+            continue
+        if folder.exists():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder for this process, until it closes the handle or ends; None where locks are not to be had.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 def _clear_abandoned(home: Path) -> None:
     for folder in home.glob(_BUILDING + "*"):
-        if fcntl is None:
-            with suppress(OSError):
-                if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
-            continue
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            pass  # its builder lives
-        finally:
-            os.close(lock)
-
-
-def _publish(folder: Path, final: Path) -> None:
-    """Give a finished folder its name. Should another process have been first, its folder stays."""
-    try:
-        os.rename(folder, final)
-    except OSError:
-        if not final.is_dir():
-            raise
-    else:
-        _flush_folder(final.parent)
+        with suppress(OSError):
+            lock = _lock(folder)
+            if lock is not None or time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
 
 
 def _flush_folder(folder: Path) -> None:

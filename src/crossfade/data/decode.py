@@ -1,11 +1,11 @@
 """Bytes of a picture file -> uint8 pixels, or a refusal with a reason.
 
 Pillow decides what a file holds, restricted to an allow-list of formats; a full load decides whether it is
-whole. simplejpeg is a fast path for plain JPEGs that gives the same pixels bit for bit; at the slightest doubt
-it hands over to Pillow.
+whole. simplejpeg is a fast path for plain JPEGs that gives the same pixels bit for bit; at the slightest
+doubt it hands over to Pillow.
 
-What comes out is (height, width, channels) with 1 channel for grey pictures and 3 otherwise: turned upright as
-EXIF says, transparent parts laid on white, 16-bit grey divided by 257, the first frame of an animation.
+What comes out is (height, width, channels) with 1 channel for grey pictures and 3 otherwise: turned upright
+as EXIF says, transparent parts laid on white, 16-bit grey divided by 257, the first frame of an animation.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         RefusedPicture: with a reason of `REASONS`.
     """
-    pixels = _decode_plain_jpeg(data, _plain_colours(data, max_pixels))
+    pixels = _decode_plain_jpeg(data, max_pixels)
     return _decode_with_pillow(data, max_pixels) if pixels is None else pixels
 
 
@@ -111,18 +111,18 @@ def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:
     Args:
         image: (H, W, C) uint8, C 1 or 3.
         size: side in pixels.
-        fit: "stretch" squeezes the whole picture into the square; "crop" takes the largest square at its centre.
+        fit: "stretch" squeezes the whole picture into the square; "crop" takes the largest square at its
+            centre.
 
     Returns:
-        (size, size, C) uint8, by Pillow's bilinear filter (antialiased when shrinking); the input itself if it
-        already has that size.
+        (size, size, C) uint8, by Pillow's bilinear filter (antialiased when shrinking); the input itself if
+        it already has that size.
     """
     height, width, channels = image.shape
     if height == width == size:
         return image
     _check_fit(fit)
-    from PIL import Image
-
+    Image = _pillow("Image")
     box = (0.0, 0.0, float(width), float(height))
     if fit == "crop":
         side = min(height, width)
@@ -139,9 +139,7 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
         return image
     if channels == 3:
         return np.repeat(image, 3, axis=2)
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(image).convert("L"))[:, :, None]
+    return np.asarray(_pillow("Image").fromarray(image).convert("L"))[:, :, None]
 
 
 def load_picture(
@@ -199,12 +197,13 @@ def _plain_colours(data: bytes, max_pixels: int) -> str | None:
     return {"YCbCr": "RGB", "RGB": "RGB", "Gray": "GRAY"}.get(colours)
 
 
-def _decode_plain_jpeg(data: bytes, colours: str | None) -> Pixels | None:
+def _decode_plain_jpeg(data: bytes, max_pixels: int) -> Pixels | None:
+    colours = _plain_colours(data, max_pixels)
     if colours is None:
         return None
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, colours)
-    except ValueError:  # also what libjpeg only warns about
+    except ValueError:  # raised also for what libjpeg itself only warns about
         return None
     return pixels
 
@@ -225,12 +224,13 @@ class Decoder:
         """As `decode`."""
         if self.header is None:
             self._learn(data)
-        if self.header and data.startswith(self.header) and data.endswith(b"\xff\xd9"):
-            colours = self.colours
-        else:
-            colours = _plain_colours(data, self.max_pixels)
-        pixels = _decode_plain_jpeg(data, colours)
-        return _decode_with_pillow(data, self.max_pixels) if pixels is None else pixels
+        if not (self.header and data.startswith(self.header) and data.endswith(b"\xff\xd9")):
+            return decode(data, max_pixels=self.max_pixels)
+        try:
+            pixels: Pixels = simplejpeg.decode_jpeg(data, self.colours)
+        except ValueError:
+            return _decode_with_pillow(data, self.max_pixels)
+        return pixels
 
     def _learn(self, data: bytes) -> None:
         self.colours = _plain_colours(data, self.max_pixels)
@@ -250,7 +250,7 @@ def _end_of_header(data: bytes) -> int:
 
 # ------------------------------------------------------------------------------------------- Pillow's path
 
-# What each allowed format starts with. Opening by our own look at the first bytes keeps every other decoder shut.
+# What each allowed format starts with. Our own look at the first bytes keeps every other decoder shut.
 _ALLOWED = (
     ("JPEG", b"\xff\xd8\xff"),
     ("PNG", b"\x89PNG\r\n\x1a\n"),
@@ -309,17 +309,10 @@ def _format_of(data: bytes) -> str:
 
 def _open(data: bytes, max_pixels: int) -> Image:
     name = _format_of(data)
-    try:
-        from PIL import Image
-
-        import_module(f"PIL.{_PLUGINS[name]}")
-    except ImportError as error:
-        raise MissingExtra(
-            "decode: reading pictures needs Pillow, which is not installed. Run: pip install 'crossfade[workbench]'"
-        ) from error
+    _pillow(_PLUGINS[name])
     # The plugin itself: Image.open would apply its own, process-wide pixel limit, and try other formats.
-    factory, _ = Image.OPEN[name]
-    image: Image.Image = factory(BytesIO(data), "")
+    factory, _ = _pillow("Image").OPEN[name]
+    image: Image = factory(BytesIO(data), "")
     _check_size(image.height, image.width, max_pixels)
     if image.mode not in _READABLE:
         raise RefusedPicture("unsupported_variant", f"{name} with pixels of Pillow's mode {image.mode}")
@@ -359,8 +352,7 @@ def _orientation(image: Image) -> int:
 
 
 def _upright(image: Image) -> Image:
-    from PIL.Image import Transpose
-
+    Transpose = _pillow("Image").Transpose
     turns = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
@@ -376,24 +368,32 @@ def _upright(image: Image) -> Image:
 
 def _opaque(image: Image) -> Image:
     """The picture without transparency (laid on white) and in a mode that converts to L or RGB."""
-    from PIL import Image
-
     if image.mode == "LAB":
-        from PIL import ImageCms
-
-        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
-        assert converted is not None
+        cms = _pillow("ImageCms")
+        lab, rgb = cms.createProfile("LAB"), cms.createProfile("sRGB")
+        converted: Image = cms.profileToProfile(image, lab, rgb, outputMode="RGB")
         return converted
     if image.mode in ("La", "RGBa"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        white: Image = _pillow("Image").new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        return white
     return image
 
 
-class _translated:  # noqa: N801 - reads as a clause: with _quiet, _translated(data)
+def _pillow(module: str) -> Any:
+    """A module of Pillow, loaded when it is first needed: most JPEGs need none."""
+    try:
+        return import_module(f"PIL.{module}")
+    except ImportError as error:
+        raise MissingExtra(
+            "decode: this picture needs Pillow, which is not installed. Got no module PIL. "
+            "Run: pip install 'crossfade[workbench]'"
+        ) from error
+
+
+class _translated:
     """Turn whatever Pillow raises into a `RefusedPicture` with a reason."""
 
     def __init__(self, data: bytes) -> None:
@@ -405,9 +405,11 @@ class _translated:  # noqa: N801 - reads as a clause: with _quiet, _translated(d
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or not isinstance(error, Exception) or isinstance(error, RefusedPicture | MissingExtra):
-            return
-        raise RefusedPicture(_reason(error, self.data), _detail(error)) from error
+        if isinstance(error, Exception) and not isinstance(error, RefusedPicture | MissingExtra):
+            raise RefusedPicture(_reason(error, self.data), _detail(error)) from error
+
+
+_VARIANT_WORDS = ("unsupported", "not supported", "cannot handle", "not available", "unknown")
 
 
 def _reason(error: Exception, data: bytes) -> str:
@@ -418,7 +420,7 @@ def _reason(error: Exception, data: bytes) -> str:
         return "truncated"
     if not _has_end(data):
         return "truncated"
-    if any(word in text for word in ("unsupported", "cannot handle", "not available", "unknown", "not supported")):
+    if any(words in text for words in _VARIANT_WORDS):
         return "unsupported_variant"
     return "corrupt"
 
@@ -435,19 +437,20 @@ def _has_end(data: bytes) -> bool:
     if data[:4] == b"\x89PNG":
         return b"IEND" in data[-64:]
     if data[:3] == b"GIF":
-        return b";" in data[-64:]
+        return data.rstrip(b"\0")[-1:] == b";"
     if data[:4] == b"RIFF":
         return len(data) >= int.from_bytes(data[4:8], "little") + 8
     if data[:2] == b"BM":
         return len(data) >= int.from_bytes(data[2:6], "little")
-    return True
+    directory = int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")  # TIFF's list of tags
+    return len(data) >= directory + 6
 
 
 class _Quiet:
     """Keeps Pillow's warnings from the user while any of our threads is inside.
 
-    The list of warning filters belongs to the process. Entering saves it once, and the last to leave restores it,
-    so that threads of ours that overlap cannot leave it changed.
+    The list of warning filters belongs to the process. The first to enter saves it and the last to leave
+    restores it, so that threads of ours that overlap cannot leave it changed.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Batches of the cached pictures, in an order that chance fixes once per epoch.
 
-The order of epoch e is a function of (seed, e) alone, and batch i of an epoch is a function of that order: threads
-only make batches ready ahead of time, so their number changes nothing but the speed.
+The order of epoch e is a function of (seed, e) alone, and batch i of an epoch is a function of that order:
+threads only make batches ready ahead of time, so their number changes nothing but the speed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Batch:
     Attributes:
         images: (B, H, W, C) uint8, a copy of its own.
         labels: (B,) int64, indices of classes.
-        ids: (B,) int64, numbers of the pictures in the index; chance that belongs to a picture is derived from these.
+        ids: (B,) int64, numbers of the pictures in the index; a picture's own chance is derived from its id.
         epoch: counts from 0 or 1, as the caller of `Loader.epoch` does.
         step: number of the batch in its epoch, from 0.
     """
@@ -54,8 +54,8 @@ class Loader(Generic[T]):
         seed: of the order; >= 0.
         shuffle: False keeps the order of `ids`.
         drop_last: leave out a last batch that is not full.
-        prepare: called with each `Batch`, in one of the threads; what it returns is what comes out. It must be
-            a function of the batch alone, or results will depend on the threads.
+        prepare: called with each `Batch`, in one of the threads; what it returns is what comes out. It must
+            be a function of the batch alone, or results will depend on the threads.
         threads: make this many batches ready at a time; 0 works in the caller's thread.
 
     Raises:

@@ -1,7 +1,8 @@
-"""A folder of pictures -> an `Index`: which pictures there are, of which classes, and what is refused and why.
+"""A folder of pictures -> an `Index`: which pictures, of which classes, and what is refused and why.
 
-The folder is ``DATA/<class>/<picture>`` (deeper folders below a class are read too), or ``DATA/train/<class>/...``
-beside ``DATA/val`` (or ``valid``) and ``DATA/test``. Nothing in it is ever written, and only regular files are opened.
+The folder is ``DATA/<class>/<picture>`` (deeper folders below a class are read too), or
+``DATA/train/<class>/...`` beside ``DATA/val`` (or ``valid``) and ``DATA/test``; every class of these must be
+in train/, but may be missing in the others. Nothing is ever written there, and only regular files are opened.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Index:
 
     def digest(self, picture: int) -> str:
         """The content hash of a picture as 32 hexadecimal digits."""
-        return self.digests[picture].tobytes().hex()
+        return bytes(self.digests[picture]).hex()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -112,8 +112,8 @@ class Index:
         heights, widths = self.sizes[:, 0], self.sizes[:, 1]
         both, counts = np.unique(self.sizes, axis=0, return_counts=True)
         return {
-            "height": {"min": int(heights.min()), "median": float(np.median(heights)), "max": int(heights.max())},
-            "width": {"min": int(widths.min()), "median": float(np.median(widths)), "max": int(widths.max())},
+            "height": _spread(heights),
+            "width": _spread(widths),
             "distinct": len(both),
             "most_common": [int(side) for side in both[counts.argmax()]],
         }
@@ -127,6 +127,10 @@ class Index:
         }
 
 
+def _spread(values: NDArray[np.int32]) -> dict[str, float]:
+    return {"min": int(values.min()), "median": float(np.median(values)), "max": int(values.max())}
+
+
 def scan(
     root: str | os.PathLike[str],
     *,
@@ -137,7 +141,7 @@ def scan(
     """Read a folder of pictures once: decode and hash every file, refuse what is no picture.
 
     Args:
-        root: ``DATA/<class>/<picture>``, or ``DATA/train/<class>/...`` beside ``val`` (``valid``) and ``test``.
+        root: ``DATA/<class>/<picture>``, or ``DATA/train/<class>/...`` beside ``val`` and ``test``.
         max_pixels: larger pictures are refused before they are decoded.
         workers: processes; None takes all processors this process may use.
         progress: called as ``progress(done, total)`` now and then.
@@ -167,17 +171,19 @@ class Listing:
 
     @property
     def prefix(self) -> str:
+        """What stands before a path to open it."""
         return os.path.join(str(self.root), "")
 
     def index(self, found: Findings) -> Index:
         """Join the listing with what reading the files found."""
         good = np.ones(len(self.paths), bool)
         good[[row for row, _, _ in found.refused]] = False
-        refused = self.refused + [Refusal(self.paths[row], reason, text) for row, reason, text in found.refused]
+        read = [Refusal(self.paths[row], reason, text) for row, reason, text in found.refused]
+        refused = sorted(self.refused + read, key=lambda refusal: refusal.path)
         kept = np.flatnonzero(good)
         whole = len(kept) == len(self.paths)
         labels = np.array(self.labels, np.int64)[kept]
-        self._check(labels, refused)
+        self._check(labels, np.array(self.parts, "U5")[kept], refused)
         return Index(
             root=self.root,
             classes=self.classes,
@@ -187,23 +193,25 @@ class Listing:
             sizes=found.shapes[kept, :2],
             digests=found.digests[kept],
             channels=1 if (found.shapes[kept, 2] == 1).all() else 3,
-            refused=tuple(sorted(refused, key=lambda refusal: refusal.path)),
+            refused=tuple(refused),
             ignored=tuple(sorted(self.ignored)),
         )
 
-    def _check(self, labels: NDArray[np.int64], refused: list[Refusal]) -> None:
+    def _check(self, labels: NDArray[np.int64], parts: NDArray[np.str_], refused: list[Refusal]) -> None:
         if not len(labels):
             raise DataError(
-                f"scan: no file in {_show(self.root)} can be read as a picture. Got {_tell_refused(refused)}. "
+                f"scan: no file in {_show(self.root)} is a picture. Got {_tell_refused(refused)}. "
                 "Pass a folder with a folder of JPEG, PNG, WebP, TIFF, GIF or BMP pictures for each class."
             )
-        counts = np.bincount(labels, minlength=len(self.classes))
+        taught = labels[parts == "train"] if self.parts[0] else labels
+        counts = np.bincount(taught, minlength=len(self.classes))
         for name, count in zip(self.classes, counts, strict=True):
             if count == 0:
                 own = [refusal for refusal in refused if name in refusal.path.split("/")[:-1]]
-                what = f"only refused files: {_tell_refused(own)}" if own else "an empty folder"
+                what = f"only refused files ({_tell_refused(own)})" if own else "an empty folder"
                 raise DataError(
-                    f"scan: every class needs a picture. Got {what} for class {name!r} in {_show(self.root)}. "
+                    f"scan: every class needs a picture to train on. "
+                    f"Got {what} for class {name!r} in {_show(self.root)}. "
                     "Add pictures of that class or remove its folder."
                 )
 
@@ -218,7 +226,7 @@ def list_folder(root: str | os.PathLike[str]) -> Listing:
         raise DataError(f"scan: the folder must exist. Got {_show(given)}. Check the path.") from None
     except NotADirectoryError:
         raise DataError(
-            f"scan: DATA must be a folder with a folder of pictures for each class. Got the file {_show(given)}. "
+            f"scan: DATA must be a folder with a folder for each class. Got the file {_show(given)}. "
             "Pass the folder above its class folder."
         ) from None
     except OSError as error:
@@ -231,7 +239,7 @@ def _list_root(listing: Listing, entries: list[os.DirEntry[str]]) -> Listing:
     for entry in entries:
         if _is_ignored(entry.name):
             listing.ignored.append(entry.name)
-        elif entry.is_symlink() and entry.is_dir():
+        elif entry.is_symlink() and _leads_to_folder(entry):
             listing.refused.append(_linked_folder(listing.root, entry, entry.name))
         elif entry.is_dir(follow_symlinks=False):
             folders.append(entry)
@@ -251,7 +259,7 @@ def _list_root(listing: Listing, entries: list[os.DirEntry[str]]) -> Listing:
 
 
 def _ready_made(root: Path, folders: list[os.DirEntry[str]]) -> dict[str, str]:
-    """Part -> folder name, if the folders are train/ with class folders inside, beside val/ or test/ or alone."""
+    """Part -> folder name, if there is train/ with class folders inside, beside val/ or test/ or alone."""
     parts: dict[str, str] = {}
     for folder in folders:
         part = _PARTS.get(folder.name.lower())
@@ -266,9 +274,13 @@ def _ready_made(root: Path, folders: list[os.DirEntry[str]]) -> dict[str, str]:
     if "train" not in parts or (len(parts) == 1 and len(folders) > 1):
         return {}
     with_classes = any(
-        entry.is_dir(follow_symlinks=False) and not _is_ignored(entry.name)
-        for entry in _entries(root / parts["train"])
+        entry.is_dir(follow_symlinks=False) and not _is_ignored(entry.name) for entry in _entries(root / parts["train"])
     )
+    if not with_classes and len(parts) > 1:
+        raise DataError(
+            f"scan: {parts['train']}/ needs a folder of pictures for each class. "
+            f"Got none in {_show(root / parts['train'])}. Make one folder per class inside it."
+        )
     return {part: parts[part] for part in ("train", "val", "test") if part in parts} if with_classes else {}
 
 
@@ -280,7 +292,7 @@ def _list_parts(listing: Listing, parts: dict[str, str]) -> None:
             relative = f"{folder}/{entry.name}"
             if _is_ignored(entry.name):
                 listing.ignored.append(relative)
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and _leads_to_folder(entry):
                 listing.refused.append(_linked_folder(listing.root, entry, relative))
             elif entry.is_dir(follow_symlinks=False):
                 names.append(entry.name)
@@ -311,7 +323,7 @@ def _sorted_classes(root: Path, names: list[str], files: list[str]) -> tuple[str
         )
     if len(names) == 1:
         raise DataError(
-            f"scan: telling pictures apart needs at least two classes. Got only {names[0]!r} in {_show(root)}. "
+            f"scan: a classifier needs at least two classes. Got only {names[0]!r} in {_show(root)}. "
             "Add a folder for another class, or pass the folder above."
         )
     return tuple(sorted(names, key=natural_key))
@@ -357,7 +369,7 @@ def _odd_entry(root: Path, entry: os.DirEntry[str], path: str) -> Refusal | None
     """Why a link or a special file is refused; None for a link to a regular file inside the root."""
     if not entry.is_symlink():
         return Refusal(path, "not_a_regular_file", "a pipe, socket or device")
-    if entry.is_dir():
+    if _leads_to_folder(entry):
         return _linked_folder(root, entry, path)
     try:
         target = Path(entry.path).resolve(strict=True)
@@ -365,7 +377,16 @@ def _odd_entry(root: Path, entry: os.DirEntry[str], path: str) -> Refusal | None
         return Refusal(path, "unreadable", "a link to nothing")
     if not target.is_relative_to(root):
         return Refusal(path, "outside_root", "a link to a file outside the folder")
-    return None if target.is_file() else Refusal(path, "not_a_regular_file", "a link to a pipe, socket or device")
+    if not target.is_file():
+        return Refusal(path, "not_a_regular_file", "a link to a pipe, socket or device")
+    return None
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that go round in circles
+        return False
 
 
 def _linked_folder(root: Path, entry: os.DirEntry[str], path: str) -> Refusal:
@@ -394,8 +415,3 @@ def _tell_refused(refused: list[Refusal]) -> str:
 def _show(path: Path | str) -> str:
     """A path as a reader can copy it; bytes that are no text are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def pictures_of(index: Index, part: str) -> Iterator[int]:
-    """The numbers of the pictures whose folder says `part`."""
-    return (number for number, own in enumerate(index.parts) if own == part)

@@ -1,8 +1,8 @@
 """Train, val and test: which picture belongs to which part.
 
-The part of a picture is a function of the seed and of the pictures' paths, not of the order of files or of the
-machine. Each picture gets a number in [0, 1) from (seed, its path); in each class the lowest go to test, the next
-to val and the rest to train. So adding a picture moves at most a few others.
+The part of a picture is a function of the seed and of the pictures' paths, not of the order of files or of
+the machine. Each picture gets a number in [0, 1) from (seed, its path); in each class the lowest go to test,
+the next to val and the rest to train. So adding a picture moves at most a few others.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Split:
 def split(index: Index, *, seed: int, val: float = 0.2, test: float = 0.0) -> Split:
     """Divide the pictures of an index, class by class.
 
-    A folder that came with parts keeps them. Where it has no val/, validation pictures are taken from train/; where
-    it has neither val/ nor test/, both shares are. Where it has val/ but no test/, there is no test part.
+    A folder that came with parts keeps them. Where it has no val/, validation pictures are taken from train/;
+    where it has neither val/ nor test/, both shares are. Where it has val/ but no test/, there is no test.
 
     Args:
         index: from `scan` or `prepare`.
@@ -110,14 +110,12 @@ def _divide(index: Index, numbers: Numbers, seed: int, val: float, test: float) 
 
 
 def _ranks(index: Index, numbers: Numbers, seed: int) -> NDArray[np.float64]:
-    names = b"".join(
-        blake2b(os.fsencode(index.paths[number]), digest_size=8).digest() for number in numbers.tolist()
-    )
+    names = b"".join(blake2b(os.fsencode(index.paths[number]), digest_size=8).digest() for number in numbers.tolist())
     return sample_uniforms(np.frombuffer(names, "<u8"), 1, seed, Stream.SPLIT)[:, 0]
 
 
 def _sizes(count: int, val: float, test: float, name: str) -> tuple[int, int]:
-    """Pictures of a class for (val, test): the shares rounded, at least 1 each, at least 1 left to train on."""
+    """Pictures of a class for (val, test): shares rounded, at least 1 each, at least 1 left to train on."""
     needed = 1 + (val > 0) + (test > 0)
     if count < needed:
         raise DataError(

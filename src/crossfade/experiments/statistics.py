@@ -38,8 +38,10 @@ def paired_difference(treated: Sequence[float], baseline: Sequence[float]) -> di
 
 
 def summarise_arm(scores: Sequence[float]) -> dict[str, Any]:
-    """{"seeds", "mean", "ci95"} of one arm."""
-    return {"seeds": list(scores), "mean": float(np.mean(scores)), "ci95": t_interval(scores)}
+    """{"seeds", "mean", "ci95"} of one arm's accuracies; what of the interval lies outside 0..1 is cut off."""
+    interval = t_interval(scores)
+    inside = None if interval is None else (max(0.0, interval[0]), min(1.0, interval[1]))
+    return {"seeds": list(scores), "mean": float(np.mean(scores)), "ci95": inside}
 
 
 def verdict(differences: Mapping[str, Mapping[str, Any]], baseline: str) -> str:

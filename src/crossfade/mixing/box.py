@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossfade.mixing.partner import PartnerRule, check_rule, draw_partners
 from crossfade.mixing.plan import Plan, Shape
-from crossfade.mixing.policy import Per, Policy, check_choice, check_positive, draw_lambda
+from crossfade.mixing.policy import Per, Policy, check_bool, check_choice, check_positive, draw_lambda
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class CutMix(Policy):
         check_positive("CutMix", "alpha", self.alpha)
         check_rule(self.partner)
         check_choice("CutMix", "per", self.per, ("sample", "batch"))
+        check_bool("CutMix", "inside", self.inside)
 
     def _draw(self, shape: Shape, rng: np.random.Generator, labels: ArrayLike | None, images: Any) -> Plan:
         batch, height, width = shape

@@ -29,18 +29,20 @@ class OneOf(Policy):
     per: Per = "batch"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "policies", tuple(self.policies))
-        if not self.policies or not all(isinstance(policy, Policy) for policy in self.policies):
+        if isinstance(self.policies, Sequence):
+            object.__setattr__(self, "policies", tuple(self.policies))
+        if not isinstance(self.policies, tuple) or not self.policies or not all(map(_is_policy, self.policies)):
             raise PlanError(f"OneOf: needs a list of policies, such as [MixUp(), CutMix()]. Got {self.policies!r}.")
         check_choice("OneOf", "per", self.per, ("sample", "batch"))
-        if self.weights is not None:
-            object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
-        self._probabilities()
+        object.__setattr__(self, "weights", None if self.weights is None else tuple(self._probabilities().tolist()))
 
     def _probabilities(self) -> NDArray[np.float64]:
         count = len(self.policies)
-        weights = np.ones(count) if self.weights is None else np.asarray(self.weights, float)
-        if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() == 0:
+        try:
+            weights = np.ones(count) if self.weights is None else np.asarray(self.weights, float)
+        except (TypeError, ValueError):
+            weights = np.zeros(0)
+        if weights.shape != (count,) or not ((weights >= 0) & (weights < 1e100)).all() or weights.sum() == 0:
             raise PlanError(
                 f"OneOf: needs {count} weights >= 0, one of them above 0. Got {self.weights!r}. Leave them out for equal."
             )
@@ -151,5 +153,9 @@ def _merge_masks(plans: Sequence[Plan], choice: NDArray[np.int64]) -> NDArray[np
 
 
 def _check_policy(who: str, policy: object) -> None:
-    if not isinstance(policy, Policy):
+    if not _is_policy(policy):
         raise PlanError(f"{who}: needs a policy, such as MixUp(alpha=0.2). Got {policy!r}.")
+
+
+def _is_policy(value: object) -> bool:
+    return isinstance(value, Policy)

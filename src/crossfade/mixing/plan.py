@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import base64
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from crossfade.errors import PlanError
 
 Shape = tuple[int, int, int]
+_DAMAGED = (EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 FORMAT = 1
 
 
@@ -63,13 +66,17 @@ class Plan:
         self._check_weight()
 
     def _freeze(self, name: str, dtype: type[np.generic], ndim: int) -> None:
-        given = np.asarray(getattr(self, name))
+        try:
+            given = np.asarray(getattr(self, name))
+        except ValueError as error:
+            raise PlanError(f"Plan: {name} must be an array. Got a ragged list.") from error
         kinds = "iu" if np.issubdtype(dtype, np.integer) else "fiu"
         if given.dtype.kind not in kinds or given.ndim != ndim:
             raise PlanError(
                 f"Plan: {name} must be {np.dtype(dtype)} with {ndim} axes. Got {given.dtype} {given.shape}."
             )
         array = given.astype(dtype, copy=True)
+        _require(kinds != "iu" or bool((array == given).all()), f"{name} within {np.dtype(dtype)}", "larger numbers")
         array.flags.writeable = False
         object.__setattr__(self, name, array)
 
@@ -140,6 +147,10 @@ class Plan:
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is checked and read-only, too."""
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
@@ -150,7 +161,7 @@ class Plan:
     def identity(cls, shape: Shape) -> Self:
         """The plan that leaves every sample as it is: one layer."""
         batch = shape[0]
-        return cls(np.arange(batch)[:, None], np.ones((batch, 1)), full_boxes(shape)[:, None])
+        return cls(np.arange(batch)[:, None], np.ones((batch, 1), np.float32), full_boxes(shape)[:, None])
 
     @classmethod
     def two_layers(
@@ -281,7 +292,7 @@ class Plan:
                 flat = np.frombuffer(base64.b64decode(record["mask"]), "<f4")
                 arrays["mask"] = flat.reshape(batch, height, width)
             return cls(**arrays, fit=record["fit"])
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        except (KeyError, TypeError, IndexError, ValueError, RecursionError) as error:
             raise error if isinstance(error, PlanError) else _unreadable("from_json", error) from error
 
     def save(self, path: str | Path) -> None:
@@ -294,13 +305,13 @@ class Plan:
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote; nothing is unpickled. Raises PlanError for anything else."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays: dict[str, Any] = dict(stored)
             _require(int(arrays.pop("format")) == FORMAT, f"format {FORMAT}", "another")
             return cls(**{**arrays, "fit": str(arrays["fit"])})
         except FileNotFoundError:
             raise
-        except (KeyError, TypeError, OSError, ValueError, EOFError) as error:
+        except (KeyError, TypeError, AttributeError, OSError, ValueError, *_DAMAGED) as error:
             raise error if isinstance(error, PlanError) else _unreadable("load", error) from error
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -15,6 +15,7 @@ from crossfade.mixing.plan import Plan, Shape
 from crossfade.rng import as_generator
 
 Per = Literal["sample", "batch"]
+LARGEST_ALPHA = 1e9  # Beta(1e9, 1e9) is one half to five digits already; far above, sums of alphas overflow
 
 
 class Policy(ABC):
@@ -86,8 +87,8 @@ class NoMix(Policy):
 
 def check_shape(shape: Shape) -> Shape:
     """(B, H, W) as three ints >= 1, or a PlanError."""
-    sizes = tuple(shape)
-    if len(sizes) != 3 or not all(isinstance(n, int | np.integer) and n >= 1 for n in sizes):
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sizes) != 3 or not all(_is_whole(n) and n >= 1 for n in sizes):
         raise PlanError(f"plan: a shape is (B, H, W), three whole numbers from 1 on. Got {shape!r}.")
     batch, height, width = (int(n) for n in sizes)
     return batch, height, width
@@ -95,7 +96,7 @@ def check_shape(shape: Shape) -> Shape:
 
 def check_positive(who: str, name: str, value: float) -> None:
     """Raise PlanError unless `value` is a finite number above 0."""
-    if not _is_number(value) or not math.isfinite(value) or value <= 0:
+    if not _is_number(value) or not 0 < value <= LARGEST_ALPHA:
         raise PlanError(f"{who}: {name} must be a finite number above 0. Got {value!r}. Try {name}=1.0.")
 
 
@@ -103,6 +104,12 @@ def check_fraction(who: str, name: str, value: float) -> None:
     """Raise PlanError unless `value` is a number in 0..1."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise PlanError(f"{who}: {name} must be a number from 0 to 1. Got {value!r}.")
+
+
+def check_bool(who: str, name: str, value: bool) -> None:
+    """Raise PlanError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise PlanError(f"{who}: {name} must be true or false. Got {value!r}.")
 
 
 def check_choice(who: str, name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -116,6 +123,10 @@ def draw_lambda(alpha: float, batch: int, per: Per, rng: np.random.Generator) ->
     if per == "batch":
         return np.full(batch, rng.beta(alpha, alpha))
     return rng.beta(alpha, alpha, size=batch)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:

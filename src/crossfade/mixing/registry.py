@@ -34,7 +34,10 @@ def policy_from_spec(spec: str, defaults: Mapping[str, Any] | None = None) -> Po
         raise ConfigError(f"mix: {_unknown('method', name, list(METHODS))}")
     method = METHODS[name]
     known = [field.name for field in fields(method)]  # type: ignore[arg-type]
-    given = dict(_option(spec, part, [*known, *WRAPPERS]) for part in text.split(",") if part.strip())
+    options = [_option(spec, part, [*known, *WRAPPERS]) for part in text.split(",") if part.strip()]
+    given = dict(options)
+    if len(given) < len(options):
+        raise ConfigError(f"mix {spec!r}: says an option twice. Say it once.")
     inherited = {key: value for key, value in (defaults or {}).items() if key in known}
     try:
         policy = method(**inherited | {key: value for key, value in given.items() if key not in WRAPPERS})

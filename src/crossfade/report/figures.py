@@ -39,7 +39,7 @@ _SCRIPTS = (
     "Arial Unicode MS",
 )
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": RULE,
     "axes.facecolor": "none",
     "axes.grid": True,
@@ -102,7 +102,7 @@ class Curve:
 def style() -> Iterator[None]:
     """Draw in our style; a name in a script that no font here has is no reason for a warning."""
     installed = set(fontManager.get_font_names())
-    family: list[str] = [*STYLE["font.family"], *(font for font in _SCRIPTS if font in installed)]
+    family = [*STYLE["font.family"], *(font for font in _SCRIPTS if font in installed)]
     with warnings.catch_warnings(), matplotlib.rc_context({**STYLE, "font.family": family}):
         warnings.filterwarnings("ignore", message=r".*[Gg]lyph .*missing from")
         yield
@@ -117,19 +117,27 @@ def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapped
 
 
-def save(figure: Figure, path: Path | str | IO[Any], *, format: str | None = None, dpi: int = 160) -> None:
+def save(
+    figure: Figure,
+    path: Path | str | IO[Any],
+    *,
+    format: str | None = None,
+    dpi: int = 160,
+    transparent: bool = False,
+) -> None:
     """Write a figure as PNG or SVG, by the ending of `path`; the same figure gives the same bytes.
 
     Raises:
         ValueError: the ending names a format that matplotlib cannot write.
+        OSError: nothing can be written there.
     """
     kind = format or Path(str(path)).suffix.lstrip(".").lower()
-    nothing: dict[str, Any] = {
+    undated: dict[str, Any] = {
         "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
         "png": {"Software": None},
-    }.get(kind, {})
+    }
     with style():
-        figure.savefig(path, format=kind, dpi=dpi, metadata=nothing)
+        figure.savefig(path, format=kind, dpi=dpi, metadata=undated.get(kind, {}), transparent=transparent)
 
 
 def arm_color(i: int) -> str:

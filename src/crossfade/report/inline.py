@@ -14,6 +14,7 @@ from matplotlib import image as mpl_image
 from matplotlib.figure import Figure
 
 from crossfade.report import figures
+from crossfade.report.words import clean
 
 _COLORS = {
     figures.INK: "--ink",
@@ -31,8 +32,7 @@ def svg(figure: Figure, key: str, label: str) -> Markup:
     Only attributes are rewritten, on the parsed tree, so that no text in a figure can become markup.
     """
     file = io.BytesIO()
-    figure.set_facecolor("none")
-    figures.save(figure, file, format="svg")
+    figures.save(figure, file, format="svg", transparent=True)
     root = ElementTree.fromstring(file.getvalue())
     used = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', file.getvalue().decode()))
     for parent in list(root.iter()):
@@ -41,7 +41,7 @@ def svg(figure: Figure, key: str, label: str) -> Markup:
     for element in root.iter():
         _homely(element, key, used)
     box = root.get("viewBox", "")
-    root.attrib = {"class": "figure", "viewBox": box, "role": "img", "aria-label": label}
+    root.attrib = {"class": "figure", "viewBox": box, "role": "img", "aria-label": clean(label)}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 

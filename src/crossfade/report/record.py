@@ -115,7 +115,10 @@ def _run_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read a comparison, finished or not: the trainings that its summary names, else those that are there."""
+    """Read a comparison, finished or not: the trainings that its summary names, else those that are there.
+
+    In an unfinished one, an arm is named by the `mix` of its first training, which the folder only spells.
+    """
     notes: list[str] = []
     summary = _json(folder / "summary.json", {}, notes)
     inside = {
@@ -127,19 +130,30 @@ def read_comparison(folder: Path) -> Comparison:
         arm: [read_run(path, _seed(path, seeds, i)) for i, path in enumerate(paths) if path.is_dir()]
         for arm, paths in (inside or _run_folders(folder)).items()
     }
+    config = _text(folder / "config.toml", notes)
+    if not inside:
+        runs = _named(runs, listing(settings(config).get("arm")))
     for arm, paths in inside.items():
         notes += [f"{path.relative_to(folder)} is missing." for path in paths if not path.is_dir()]
         notes += [f"{run.folder.relative_to(folder)}: {note}" for run in runs[arm] for note in run.notes]
     return Comparison(
         folder=folder,
         summary=summary,
-        config=_text(folder / "config.toml", notes),
+        config=config,
         environment=_json(folder / "environment.json", {}, notes),
         classes=[str(c) for c in _json(folder / "classes.json", [], notes)],
         data=_json(folder / "data.json", {}, notes),
         part_counts=_part_counts(folder / "split.csv"),
         runs=runs,
         notes=tuple(notes),
+    )
+
+
+def _named(runs: dict[str, list[Run]], order: list[Any]) -> dict[str, list[Run]]:
+    names = {arm: setting(settings(mine[0].config), "mix") for arm, mine in runs.items() if mine}
+    found = {str(names.get(arm) or arm): mine for arm, mine in runs.items()}
+    return dict(
+        sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from crossfade.report import figures, inline, words
 from crossfade.report.record import Comparison, Run, setting, settings
@@ -37,6 +37,16 @@ class Row:
     is_baseline: bool
 
 
+@dataclass(frozen=True)
+class Plot:
+    """A figure for the page, and the same for a file of its own, where it needs its own legend."""
+
+    name: str
+    label: str  # what it shows, in words
+    figure: Figure
+    alone: Figure
+
+
 def scores(comparison: Comparison) -> dict[str, dict[str, Any]]:
     """The arms of the summary; of a comparison that has none yet, what its finished trainings say."""
     arms = words.mapping(comparison.summary.get("arms"))
@@ -55,8 +65,8 @@ def scores(comparison: Comparison) -> dict[str, dict[str, Any]]:
 
 
 def accuracy(run: Run) -> float | None:
-    """The accuracy a training ended with: on the test part if there is one, else on the validation part."""
-    parts = [words.mapping(run.summary.get(part)) for part in ("test", "val")]
+    """The accuracy a training is judged by; where that is not said, on the test part, else on validation."""
+    parts = [words.mapping(run.summary.get(part)) for part in ("judged", "test", "val")]
     return next((words.number(part.get("accuracy")) for part in parts if part), None)
 
 
@@ -101,7 +111,7 @@ def _difference(comparison: Comparison, name: str, baseline: str | None) -> Mapp
     return words.mapping(differences.get(f"{name} - {baseline}"))
 
 
-def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[Markup]:
+def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[Plot]:
     """The dots of the seeds with their intervals, and the same for the paired differences."""
     baseline = words.baseline_of({**comparison.summary, "arms": arms})
     shown = [
@@ -114,14 +124,15 @@ def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison)
     found = []
     if shown:
         label = "Accuracy: " + "; ".join(f"{arm.name} {words.percent(arm.mean)}" for arm in shown)
-        found.append(inline.svg(figures.scores_figure(shown), "scores", words.clean(label)))
+        picture = figures.scores_figure(shown)
+        found.append(Plot("scores", label, picture, picture))
     gaps = [gap for i, name in enumerate(arms) if (gap := _gap(i, name, arms, baseline, comparison))]
     if gaps:
         label = f"Differences to {baseline}: " + "; ".join(
             f"{g.name} {words.points(g.mean)} points" for g in gaps
         )
         picture = figures.differences_figure(gaps, baseline=str(baseline))
-        found.append(inline.svg(picture, "differences", words.clean(label)))
+        found.append(Plot("differences", label, picture, picture))
     return found
 
 
@@ -145,7 +156,7 @@ CURVES = (
 )
 
 
-def curve_figures(runs: Runs, first: int = 0) -> list[Markup]:
+def curve_figures(runs: Runs, first: int = 0) -> list[Plot]:
     """Four learning curves with all arms in each, those that nothing was recorded for left out."""
     found = []
     for part, name, title, percent in CURVES:
@@ -160,9 +171,12 @@ def curve_figures(runs: Runs, first: int = 0) -> list[Markup]:
             if mine
         ]
         if any(np.isfinite(curve.values).any() for curve in curves):
-            picture = figures.curves_figure(curves, title=title, percent=percent)
-            label = f"{title} by epoch, " + ", ".join(words.line(c.name) for c in curves)
-            found.append(inline.svg(picture, f"curve-{part}-{name}", label))
+            on_page, alone = (
+                figures.curves_figure(curves, title=title, percent=percent, legend=legend)
+                for legend in (False, len(curves) > 1)
+            )
+            label = f"{title} by epoch: " + ", ".join(curve.name for curve in curves)
+            found.append(Plot(f"{part}-{name.split('_')[0]}", label, on_page, alone))
     return found
 
 
@@ -240,7 +254,7 @@ def _batch(i: int, arm: str, run: Run, classes: Sequence[str], budget: int) -> B
     )
 
 
-def lambda_figures(runs: Runs, first: int = 0) -> tuple[list[Markup], list[str]]:
+def lambda_figures(runs: Runs, first: int = 0) -> tuple[list[Plot], list[str]]:
     """A histogram per arm that mixed anything, summed over its seeds; and the arms that mixed nothing."""
     found, plain = [], []
     for i, (arm, mine) in enumerate(runs.items(), first):
@@ -256,8 +270,8 @@ def lambda_figures(runs: Runs, first: int = 0) -> tuple[list[Markup], list[str]]
         picture = figures.lambda_figure(
             kept[0].edges, counts, title=arm, unmixed=unmixed, total=total, color=figures.arm_color(i)
         )
-        label = f"Histogram of lambda, {words.line(arm)}: {total - unmixed} of {total} samples mixed"
-        found.append(inline.svg(picture, f"lambda-{i}", label))
+        label = f"Histogram of lambda, {arm}: {total - unmixed} of {total} samples mixed"
+        found.append(Plot(f"lambda-{i}", label, picture, picture))
     return found, plain
 
 
@@ -388,6 +402,19 @@ def fairness(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> l
     return found
 
 
+def _file_sizes(sizes: Mapping[str, Any]) -> str:
+    """{"height": {"min": 96, "max": 400}, "width": ...} -> "96 to 400 pixels high, 128 wide"."""
+    said = []
+    for key, word in (("height", "high"), ("width", "wide")):
+        found = words.mapping(sizes.get(key))
+        low, high = words.number(found.get("min")), words.number(found.get("max"))
+        if low is None or high is None:
+            return ""
+        said.append((f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}", word))
+    (height, high_word), (width, wide_word) = said
+    return f"{height} pixels {high_word}, {width} {wide_word}"
+
+
 def facts(config: str, runs: Sequence[Run], found: Data, scan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was done, in pairs of a word and its value."""
     values = settings(config)
@@ -404,6 +431,7 @@ def facts(config: str, runs: Sequence[Run], found: Data, scan: Mapping[str, Any]
             f"{pictures:,} in {words.plural(len(found.classes), 'class', 'classes')}" if pictures else "",
         ),
         ("Parts", split if found.parts != ["pictures"] else ""),
+        ("Files", _file_sizes(words.mapping(scan.get("sizes")))),
         ("Picture side", f"{size:.0f} pixels" if size else ""),
         ("Model", str(model) if isinstance(model, str) else ""),
         ("Parameters", words.count(parameters) if parameters else ""),

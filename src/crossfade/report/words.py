@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,6 +104,11 @@ def count(value: Any) -> str:
 def plural(n: int, one: str, many: str | None = None) -> str:
     """1 -> "1 seed", 3 -> "3 seeds"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def sentences(verdict: str) -> list[str]:
+    """The parts of a verdict, one for each arm: they are joined by "; " after the interval in brackets."""
+    return re.split(r"(?<=\)); ", verdict)
 
 
 def mean(values: Iterable[Any]) -> float | None:

@@ -43,9 +43,11 @@ class FlipCrop:
     padding: Padding = "reflect"
 
     def __post_init__(self) -> None:
-        if self.pad < 0 or self.padding not in ("reflect", "constant"):
+        whole = isinstance(self.pad, int) and not isinstance(self.pad, bool) and self.pad >= 0
+        if not whole or not isinstance(self.flip, bool) or self.padding not in ("reflect", "constant"):
             raise ConfigError(
-                f'FlipCrop: pad must be 0 or more, padding "reflect" or "constant". Got {self.pad}, {self.padding!r}.'
+                "FlipCrop: flip is true or false, pad a whole number from 0 on, padding reflect or constant. "
+                f"Got {self.flip!r}, {self.pad!r}, {self.padding!r}."
             )
 
     def draw(self, ids: ArrayLike, *, seed: int, epoch: int) -> Augmentation | None:
