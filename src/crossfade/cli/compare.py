@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crossfade.cli.options import CompareFlags, ConfigFile, DataFolder, Force, Out, free_name, read_config, seeds_of
+from crossfade.errors import ConfigError
+from crossfade.cli.options import CompareFlags, ConfigFile, DataFolder, Force, Out, arms_of, free_name, read_config, seeds_of
 
 DEFAULT_ARMS = ["none", "mixup", "cutmix"]
 DEFAULT_SEEDS = 3
@@ -31,14 +32,17 @@ def compare(
     flags: CompareFlags = None,
 ) -> None:
     """Train several arms from the same first weights on the same pictures, and say whether mixing helps."""
-    settings, extra = read_config(config, flags, also=("arm", "seeds"))
+    settings, extra = read_config(config, flags, also=("arm", "seeds", "mix", "seed"))
+    for key, instead in (("mix", "arm"), ("seed", "seeds")):
+        if key in extra:
+            raise ConfigError(f"compare: takes {instead}, not {key}. Got {key} = {extra[key]!r} in {config}.")
 
     from crossfade.cli.work import run_comparison
 
     run_comparison(
         data,
         settings,
-        arm or extra.get("arm", DEFAULT_ARMS),
+        arm or arms_of(extra.get("arm", DEFAULT_ARMS)),
         seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)),
         out or free_name(data, "compare"),
         force=force,

@@ -71,6 +71,14 @@ def seeds_of(value: Any) -> list[int]:
     return seeds
 
 
+def arms_of(value: Any) -> list[str]:
+    """The arms a TOML file names."""
+    arms = [value] if isinstance(value, str) else value
+    if not isinstance(arms, list) or not arms or not all(isinstance(arm, str) for arm in arms):
+        raise ConfigError(f'arm: a list such as ["none", "mixup:alpha=0.2"]. Got {value!r}.')
+    return arms
+
+
 def free_name(data: Path, word: str) -> Path:
     """A folder below runs/ that is not there yet: runs/<data>-<word>, then -2, -3, ..."""
     stem = Path("runs") / f"{data.resolve().name}-{word}"

@@ -11,16 +11,14 @@ def train(
     """Train one network and write its run folder, with a page about it."""
     settings, _ = read_config(config, flags)
 
-    from crossfade.cli.work import open_pictures_with_bar, report_and_say
     from crossfade.cli.progress import bar, epoch_line, say
+    from crossfade.cli.work import open_bench_into, report_and_say
     from crossfade.mixing.registry import policy_from_spec
-    from crossfade.training.record import make_folder
-    from crossfade.training.run import open_bench, train_one
+    from crossfade.training.run import train_one
 
     policy_from_spec(settings.mix)
     folder = out or free_name(data, "train")
-    make_folder(folder, force=force)
-    bench = open_bench(open_pictures_with_bar(data, settings), settings)
+    bench = open_bench_into(data, settings, folder, force=force)
     with bar(f"{settings.model}, {settings.mix}") as tick:
         summary = train_one(
             bench, settings, folder, on_epoch=epoch_line(settings.mix, settings.epochs), on_step=tick

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from crossfade.cli.progress import bar, epoch_line, say
 from crossfade.experiments.compare import Comparison, compare
+from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
 from crossfade.training.loop import OnEpoch, OnStep
-from crossfade.training.record import make_folder
-from crossfade.training.run import open_bench
+from crossfade.training.record import check_folder, make_folder
+from crossfade.training.run import Bench, build_model, open_bench
 
 
 def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
@@ -26,13 +27,22 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
     return pictures
 
 
+def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
+    """Everything that can be wrong is found before the folder of an earlier run is touched; then make the folder."""
+    check_name(config.model)
+    check_folder(folder, force=force)
+    bench = open_bench(open_pictures_with_bar(data, config), config)
+    build_model(bench, config)
+    make_folder(folder, force=force)
+    return bench
+
+
 def run_comparison(
     data: Path, config: RunConfig, arms: Sequence[str], seeds: Sequence[int], folder: Path, *, force: bool, command: str
 ) -> None:
     """Compare, print the table and say where the page is."""
     comparison = Comparison(list(arms), list(seeds), config)
-    make_folder(folder, force=force)
-    bench = open_bench(open_pictures_with_bar(data, config), config)
+    bench = open_bench_into(data, config, folder, force=force)
     total = len(comparison.arms) * len(comparison.seeds)
     with bar("training") as tick:
         count = 0

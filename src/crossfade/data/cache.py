@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -227,26 +227,33 @@ class _Shelf:
     def _write_pixels(self, folder: Path, workers: int | None, progress: Progress | None) -> tuple[Findings, int, int]:
         """One pass over the files; a second one only if the size was guessed wrongly."""
         size, channels = self._guess(workers)
-        output = folder / "pixels.npy"
         for _ in range(3):
-            output.write_bytes(b"")
-            job = Job(
-                "decode",
-                self.listing.prefix,
-                self.wanted.max_pixels,
-                output=str(output),
-                offset=_HEADER_BYTES,
-                size=size,
-                channels=channels,
-                fit=self.wanted.fit,
-            )
-            with _flushing(output):
-                found = read_files(job, self.listing.paths, workers=workers, progress=progress)
+            found = self._read_into(folder / "pixels.npy", size, channels, workers, progress)
             chosen = self.wanted.choose(found.shapes)
             if chosen == (size, channels):
-                break
+                return found, size, channels
             size, channels = chosen
-        return found, size, channels
+        raise CacheError(
+            f"cache: pictures must not change while they are read. Got other sizes each time from {self.listing.root}. "
+            "Run again when the folder is at rest."
+        )
+
+    def _read_into(
+        self, output: Path, size: int, channels: int, workers: int | None, progress: Progress | None
+    ) -> Findings:
+        output.write_bytes(b"")
+        job = Job(
+            "decode",
+            self.listing.prefix,
+            self.wanted.max_pixels,
+            output=str(output),
+            offset=_HEADER_BYTES,
+            size=size,
+            channels=channels,
+            fit=self.wanted.fit,
+        )
+        with _flushing(output):
+            return read_files(job, self.listing.paths, workers=workers, progress=progress)
 
     def _guess(self, workers: int | None) -> tuple[int, int]:
         """Size and channels from a few files if they are alike, else from the headers of all."""
@@ -261,6 +268,7 @@ class _Shelf:
         return self.wanted.choose(read_files(job, paths, workers=workers).shapes)
 
     def _write_notes(self, folder: Path, found: Findings, kept: NDArray[np.int64], size: int, channels: int) -> None:
+        sums, shapes = found.sums[kept], found.shapes
         meta = {
             "version": VERSION,
             "size": size,
@@ -268,9 +276,10 @@ class _Shelf:
             "fit": self.wanted.fit,
             "pictures": len(kept),
             "refused": found.refused,
+            "notes": _digest_of(shapes, sums, found.refused),
         }
-        _save(folder / "sums.npy", found.sums[kept])
-        _save(folder / "shapes.npy", found.shapes)
+        _save(folder / "sums.npy", sums)
+        _save(folder / "shapes.npy", shapes)
         with open(folder / "meta.json", "w", encoding="ascii") as file:
             json.dump(meta, file)
             _flush(file)
@@ -281,10 +290,13 @@ class _Shelf:
             meta = json.loads((folder / "meta.json").read_text("ascii"))
             shapes = np.load(folder / "shapes.npy", allow_pickle=False)
             sums = np.load(folder / "sums.npy", allow_pickle=False)
-            pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-            if not _is_whole(meta, shapes, sums, pixels, len(self.listing.paths), check=reused):
-                raise ValueError("damaged")
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            pixels = _map_pixels(
+                folder / "pixels.npy", (meta["pictures"], meta["size"], meta["size"], meta["channels"])
+            )
+            whole = _is_whole(meta, shapes, sums, pixels, len(self.listing.paths), check=reused)
+        except Exception:  # NumPy's reader meets a damaged file with errors of many kinds
+            whole = False
+        if not whole:
             _discard(folder)
             return None
         refused = [(int(row), str(reason), str(text)) for row, reason, text in meta["refused"]]
@@ -294,6 +306,12 @@ class _Shelf:
 
 def _content(found: Findings) -> str:
     return blake2b(found.digests.tobytes(), digest_size=16).hexdigest()
+
+
+def _digest_of(shapes: NDArray[np.int32], sums: NDArray[np.uint64], refused: Sequence[Any]) -> str:
+    notes = blake2b(json.dumps(refused).encode(), digest_size=16)
+    notes.update(shapes.tobytes() + sums.tobytes())
+    return notes.hexdigest()
 
 
 def _is_whole(
@@ -306,12 +324,10 @@ def _is_whole(
     check: bool,
 ) -> bool:
     """Whether the parts of a cache belong together, and its pixels are those that were written."""
-    size, channels, pictures = meta["size"], meta["channels"], meta["pictures"]
-    if meta["version"] != VERSION or pixels.dtype != np.uint8 or pixels.shape != (pictures, size, size, channels):
+    pictures = len(pixels)
+    if meta["version"] != VERSION or shapes.shape != (files, 3) or sums.shape != (pictures,):
         return False
-    if shapes.shape != (files, 3) or sums.shape != (pictures,):
-        return False
-    if int((shapes[:, 0] > 0).sum()) != pictures or len(meta["refused"]) != files - pictures:
+    if int((shapes[:, 0] > 0).sum()) != pictures or meta["notes"] != _digest_of(shapes, sums, meta["refused"]):
         return False
     return not check or _sums_agree(pixels, sums)
 
@@ -381,6 +397,13 @@ def _flushing(path: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def _map_pixels(path: Path, shape: tuple[int, ...]) -> Pixels:
+    with open(path, "rb") as file:
+        if file.read(_HEADER_BYTES) != _npy_header(shape):
+            raise ValueError("another header")
+    return np.memmap(path, np.uint8, "r", _HEADER_BYTES, shape)
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:

@@ -156,19 +156,25 @@ def read_split(path: str | os.PathLike[str], index: Index) -> Split:
     parts: dict[str, list[int]] = {name: [] for name in PARTS}
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file):
-                number = where.get(row["path"])
-                if number is None or index.digest(number) != row["hash"]:
-                    what = "is not there" if number is None else "has other content"
-                    raise DataError(
-                        f"read_split: every picture of the split must be in the folder, unchanged. "
-                        f"Got {row['path']!r}, which {what} in {index.root}. "
-                        "Bring the picture back, or start a new run."
-                    )
-                parts[row["part"]].append(number)
-    except (OSError, KeyError, csv.Error, TypeError) as error:
+            table = csv.DictReader(file)
+            if not {"path", "part", "hash"} <= set(table.fieldnames or ()):
+                raise KeyError("path, part, hash")
+            for row in table:
+                parts[row["part"]].append(_find(row["path"], row["hash"], where, index))
+    except (OSError, KeyError, csv.Error, UnicodeError) as error:
         raise DataError(
             f"read_split: a table with the columns path, class, part, hash is needed. "
             f"Got {type(error).__name__}: {error} in {os.fspath(path)}. Start a new run."
         ) from error
     return Split(*(np.array(sorted(parts[name]), np.int64) for name in PARTS))
+
+
+def _find(path: str, digest: str, where: dict[str, int], index: Index) -> int:
+    number = where.get(path)
+    if number is not None and index.digest(number) == digest:
+        return number
+    what = "is not there" if number is None else "has other content"
+    raise DataError(
+        f"read_split: every picture of the split must be in the folder, unchanged. "
+        f"Got {path!r}, which {what} in {index.root}. Bring the picture back, or start a new run."
+    )

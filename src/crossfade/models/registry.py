@@ -41,6 +41,12 @@ def names() -> list[str]:
     return list(_OURS)
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError, with the nearest names, unless `build` knows a network called `name`."""
+    if name not in _OURS:
+        _timm_name(name)
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside, torch's CPU generator starts at `seed`; afterwards it stands where it stood before.

@@ -43,7 +43,7 @@ class CifarResNet(nn.Module):
         batch norm. First weights: He-normal; R2's are cut at two standard deviations, the paper's and ours are not.
         Differs from R2 without effect on what the network can express: no biases in the convolutions, as
         batch norm has its own. Differs slightly: batch norm keeps torch's momentum 0.1 and epsilon 1e-5
-        (Keras: 0.01 in torch's terms and 1e-3), and strided convolutions pad both sides alike (Keras: right and bottom).
+        (Keras: 0.01 in torch's terms and 1e-3), and strided convolutions pad both sides alike (Keras: right, bottom).
         L2 1e-4 on the convolution kernels is the optimiser's part, not the network's: R2 adds 1e-4 |w|^2 to the
         loss, whose gradient 2e-4 w is a *coupled* weight decay of 2e-4 (torch's Adam, not AdamW).
     """

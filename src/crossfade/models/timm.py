@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+import torch
 from torch import nn
 
 from crossfade.errors import CheckpointError, ConfigError, MissingExtra
@@ -49,9 +50,12 @@ def create(
     if size is not None and published is not None and published.fixed_input_size:
         options["img_size"] = size
     try:
-        return timm.create_model(name, pretrained=pretrained, **options)
+        model = timm.create_model(name, pretrained=pretrained, **options)
+        if size is not None:
+            _try_out(model, channels, size)
+        return model
     except Exception as error:  # timm, its hub client and its HTTP library share no class of errors
-        if pretrained:
+        if pretrained and not isinstance(error, _DoesNotFit):
             raise CheckpointError(
                 f"build: the published weights of timm:{name} must be on this machine or fetched from the hub. "
                 f"Got {_first_line(error)}. Check the connection, leave pretrained out, "
@@ -63,8 +67,25 @@ def create(
         ) from error
 
 
+class _DoesNotFit(Exception):
+    """The model was built, but does not take pictures of the size."""
+
+
+@torch.inference_mode()
+def _try_out(model: nn.Module, channels: int, size: int) -> None:
+    """Show the model one black picture: better refused here than in the first step of a training."""
+    try:
+        model.eval()(torch.zeros(1, channels, size, size))
+    except Exception as error:
+        raise _DoesNotFit(_first_line(error)) from error
+    finally:
+        model.train()
+
+
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
+    if isinstance(error, _DoesNotFit):
+        return text[0]
     return f"{type(error).__name__}: {text[0].rstrip('.')}" if text else type(error).__name__
 
 
@@ -72,4 +93,6 @@ def _timm() -> ModuleType:
     try:
         return importlib.import_module("timm")
     except ImportError as error:
-        raise MissingExtra("build: timm's models need timm. It is not installed. pip install 'crossfade[workbench]'") from error
+        raise MissingExtra(
+            "build: timm's models need timm. It is not installed. pip install 'crossfade[workbench]'"
+        ) from error

@@ -153,8 +153,7 @@ def _beside(folder: Path, what: str) -> Path:
 def _plain(tensors: Tensors) -> dict[str, Tensor]:
     """Copies that stand alone: safetensors takes neither shared memory nor channels-last."""
     return {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
 
 
@@ -204,7 +203,7 @@ def _broken(folder: Path, what: str) -> CheckpointError:
 
 
 def _to_disk(path: Path) -> None:
-    """fsync a file, or a folder where the system has folders to open (Windows has not)."""
+    """Force a file to the disk, or a folder where the system has folders to open (Windows has not)."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except PermissionError:

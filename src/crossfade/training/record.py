@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -28,8 +29,8 @@ _PACKAGES = ("numpy", "torch", "timm", "numba", "pillow", "simplejpeg", "scipy")
 _OURS = ("config.toml", "environment.json")
 
 
-def make_folder(folder: Path, *, force: bool) -> None:
-    """Make an empty folder to write into, or say before any work why it cannot be.
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Say before any work why `folder` cannot be made; what stands there is not touched.
 
     Raises:
         ConfigError: it exists and `force` is not set, it is no run of ours, or it cannot be written.
@@ -42,15 +43,26 @@ def make_folder(folder: Path, *, force: bool) -> None:
                 )
             if not folder.is_dir() or not all((folder / name).is_file() for name in _OURS):
                 raise ConfigError(f"out: {folder} is no run of crossfade, so --force does not remove it. Choose another.")
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("")
-        probe.unlink()
+        standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=standing):
+            pass
     except OSError as error:
-        raise ConfigError(
-            f"out: {folder} cannot be written ({error.strerror or error}). Choose another --out."
-        ) from error
+        raise _not_writable(folder, error) from error
+
+
+def make_folder(folder: Path, *, force: bool) -> None:
+    """Make an empty folder to write into; with `force` an earlier run that stands there is removed. See `check_folder`."""
+    check_folder(folder, force=force)
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"out: {folder} cannot be written ({error.strerror or error}). Choose another --out.")
 
 
 def environment(device: str, precision: str) -> dict[str, Any]:

@@ -37,10 +37,7 @@ def cosine(step: int, total: int, *, warmup: int = 0) -> float:
 
 
 def step_decay(step: int, total: int, *, warmup: int = 0, gamma: float = 0.5, every: int = 1) -> float:
-    """Multiply by `gamma` after each `every` steps, counted from the start of the training.
-
-        f(t) = w(t) gamma^floor(t / every)
-    """
+    """Multiply by `gamma` after each `every` steps, counted from the start:  f(t) = w(t) gamma^floor(t / every)."""
     return _rise(step, warmup) * gamma ** (step // every)
 
 
@@ -55,7 +52,7 @@ def onecycle(step: int, total: int, *, warmup: int = 0) -> float:
         Smith & Topin 2018, Super-convergence, arXiv:1708.07120. Differs: the rise starts near 0, the fall ends
         there without a phase of its own, and momentum stays as it is.
     """
-    warmup = warmup or round(ONECYCLE_RISE * total)
+    warmup = warmup or max(1, round(ONECYCLE_RISE * total))
     if step < warmup:
         return _rise(step, warmup)
     return (total - step) / (total - warmup + 1)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crossfade.report.words import clean
+
 CLASSES = ("daisy", "rose", "tulip")
 
 
@@ -25,37 +27,89 @@ def noise(n: int, size: int, channels: int, rng: np.random.Generator) -> np.ndar
     return rng.integers(0, 256, (n, size, size, channels), dtype=np.uint8)
 
 
-def make_training(folder: Path, *, arm: str = "mixup", seed: int = 0, classes: Sequence[str] = CLASSES, epochs: int = 6,
-                  accuracy: float = 0.75, size: int = 8, channels: int = 3, n: int = 16, images: np.ndarray | None = None,
-                  part: str = "test", config: str = 'model = "cnn4"\nepochs = 6\nsize = 8\n') -> Path:
+def make_training(
+    folder: Path,
+    *,
+    arm: str = "mixup",
+    stream: int = 1,
+    seed: int = 0,
+    classes: Sequence[str] = CLASSES,
+    epochs: int = 6,
+    accuracy: float = 0.75,
+    size: int = 8,
+    channels: int = 3,
+    n: int = 16,
+    images: np.ndarray | None = None,
+    part: str = "test",
+    config: str = 'model = "cnn4"\nsize = 8\n',
+) -> Path:
     """The folder of one training, complete."""
-    rng = np.random.default_rng([seed, len(arm), sum(map(ord, arm))])
+    rng = np.random.default_rng([seed, stream])
     folder.mkdir(parents=True, exist_ok=True)
+    config += f"epochs = {epochs}\nmix = {json.dumps(clean(arm))}\n"
     (folder / "config.toml").write_text(config, encoding="utf-8")
-    write_json(folder / "environment.json", {"crossfade": "0.1.0", "torch": "2.0", "python": "3.11", "cores": 2})
+    write_json(
+        folder / "environment.json", {"crossfade": "0.1.0", "torch": "2.0", "python": "3.11", "cores": 2}
+    )
     write_json(folder / "classes.json", list(classes))
     write_split(folder / "split.csv", classes)
     steps = np.arange(1, epochs + 1)
-    curve = accuracy * (1 - np.exp(-3 * steps / max(1, epochs))) / (1 - np.exp(-3)) + rng.normal(0, 0.004, epochs)
+    curve = accuracy * (1 - np.exp(-3 * steps / max(1, epochs))) / (1 - np.exp(-3)) + rng.normal(
+        0, 0.004, epochs
+    )
     mixed = arm != "none"
     rows = [
-        {"epoch": int(e), "train": {"loss": float(2.2 * np.exp(-e / epochs) + 0.3 * mixed + rng.uniform(0, 0.05)), "accuracy_by_label_weight": float(0.9 * a)},
-         "val": {"loss": float(2 * np.exp(-(1 + accuracy) * e / epochs) + rng.uniform(0, 0.08)), "accuracy": float(a)}, "lr": 0.01, "seconds": 3.1,
-         "images_per_second": 4000}
+        {
+            "epoch": int(e),
+            "train": {
+                "loss": float(2.2 * np.exp(-e / epochs) + 0.3 * mixed + rng.uniform(0, 0.05)),
+                "accuracy_by_label_weight": float(0.9 * a),
+            },
+            "val": {
+                "loss": float(2 * np.exp(-(1 + accuracy) * e / epochs) + rng.uniform(0, 0.08)),
+                "accuracy": float(a),
+            },
+            "lr": 0.01,
+            "seconds": 3.1,
+            "images_per_second": 4000,
+        }
         for e, a in zip(steps, curve, strict=True)
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    write_seen(folder / "seen.npz", noise(n, size, channels, rng) if images is None else images, len(classes), mixed, rng)
+    write_seen(
+        folder / "seen.npz",
+        noise(n, size, channels, rng) if images is None else images,
+        len(classes),
+        mixed,
+        rng,
+    )
     lam = rng.beta(0.8, 0.8, 4000) if mixed else np.ones(4000)
     counts, edges = np.histogram(lam[lam < 1], bins=50, range=(0, 1))
-    write_json(folder / "lambda.json", {"edges": edges.tolist(), "counts": counts.tolist(), "unmixed": int((lam == 1).sum()),
-                                        "total": len(lam)})
-    write_json(folder / "confusion.json", {"part": part, "matrix": matrix(len(classes), accuracy, rng).tolist()})
-    write_json(folder / "summary.json", {
-        "best_epoch": epochs, "val": {"accuracy": float(curve[-1]), "loss": 0.61}, "last": {"accuracy": 0.7, "loss": 0.7},
-        **({"test": {"accuracy": accuracy, "loss": 0.66}} if part == "test" else {}),
-        "seconds": 61.2 + seed, "initial_weights": weights_of(seed), "parameters": 123456,
-    })
+    write_json(
+        folder / "lambda.json",
+        {
+            "edges": edges.tolist(),
+            "counts": counts.tolist(),
+            "unmixed": int((lam == 1).sum()),
+            "total": len(lam),
+        },
+    )
+    write_json(
+        folder / "confusion.json", {"part": part, "matrix": matrix(len(classes), accuracy, rng).tolist()}
+    )
+    write_json(
+        folder / "summary.json",
+        {
+            "best_epoch": epochs,
+            "val": {"accuracy": float(curve[-1]), "loss": 0.61},
+            "last": {"accuracy": 0.7, "loss": 0.7},
+            **({"test": {"accuracy": accuracy, "loss": 0.66}} if part == "test" else {}),
+            "judged": {"part": part, "epoch": "last", "accuracy": accuracy, "loss": 0.66},
+            "seconds": 61.2 + seed,
+            "initial_weights": weights_of(seed),
+            "parameters": 123456,
+        },
+    )
     return folder
 
 
@@ -76,7 +130,9 @@ def write_split(path: Path, classes: Sequence[str], per_class: int = 10) -> None
         writer.writerow(["path", "class", "part", "hash"])
         for name in classes:
             for i in range(per_class):
-                writer.writerow([f"{name}/{i}.png", name, ("train", "train", "train", "val", "test")[i % 5], f"{i:x}"])
+                writer.writerow(
+                    [f"{name}/{i}.png", name, ("train", "train", "train", "val", "test")[i % 5], f"{i:x}"]
+                )
 
 
 def write_seen(path: Path, images: np.ndarray, k: int, mixed: bool, rng: np.random.Generator) -> None:
@@ -85,55 +141,111 @@ def write_seen(path: Path, images: np.ndarray, k: int, mixed: bool, rng: np.rand
     lam = rng.beta(0.8, 0.8, n) if mixed else np.ones(n)
     if not mixed:
         labels[:, 1] = -1
-    np.savez(path, images=images, weights=np.stack([lam, 1 - lam], axis=1), label_of_layer=labels, mixed=np.full(n, mixed))
+    np.savez(
+        path,
+        images=images,
+        weights=np.stack([lam, 1 - lam], axis=1),
+        label_of_layer=labels,
+        mixed=np.full(n, mixed),
+    )
 
 
-def make_comparison(folder: Path, *, arms: Sequence[str] = ("none", "mixup", "cutmix:alpha=0.5"), seeds: int = 3,
-                    classes: Sequence[str] = CLASSES, root: str = "pictures/flowers", refused: Sequence[dict[str, str]] = (),
-                    ignored: Sequence[str] = ("README.txt",), duplicates: Sequence[Sequence[str]] = (("a.png", "b.png"),),
-                    part: str = "test", images: dict[str, np.ndarray] | None = None, **training: Any) -> Path:
+def make_comparison(
+    folder: Path,
+    *,
+    arms: Sequence[str] = ("none", "mixup", "cutmix:alpha=0.5"),
+    seeds: int = 3,
+    classes: Sequence[str] = CLASSES,
+    root: str = "pictures/flowers",
+    refused: Sequence[dict[str, str]] = (),
+    ignored: Sequence[str] = ("README.txt",),
+    duplicates: Sequence[Sequence[str]] = (("a.png", "b.png"),),
+    part: str = "test",
+    images: dict[str, np.ndarray] | None = None,
+    **training: Any,
+) -> Path:
     """The folder of a comparison, complete; further arguments go to `make_training`."""
     rng = np.random.default_rng(5)
     bases = {arm: 0.74 + 0.02 * i for i, arm in enumerate(arms)}
     found = {arm: (bases[arm] + rng.normal(0, 0.005, seeds)).tolist() for arm in arms}
     runs = {arm: [f"arm-{i}/seed-{s}" for s in range(seeds)] for i, arm in enumerate(arms)}
-    for arm in arms:
+    for i, arm in enumerate(arms):
         for s in range(seeds):
-            make_training(folder / runs[arm][s], arm=arm, seed=s, classes=classes, accuracy=found[arm][s], part=part,
-                          images=(images or {}).get(arm), **training)
+            make_training(
+                folder / runs[arm][s],
+                arm=arm,
+                stream=i,
+                seed=s,
+                classes=classes,
+                accuracy=found[arm][s],
+                part=part,
+                images=(images or {}).get(arm),
+                **training,
+            )
     first = folder / runs[arms[0]][0]
     for name in ("config.toml", "environment.json", "classes.json", "split.csv"):
         (folder / name).write_bytes((first / name).read_bytes())
     parts = {"train": 6, "val": 2, "test": 2}
-    write_json(folder / "data.json", {
-        "root": root, "images": 10 * len(classes), "classes": {name: 10 for name in classes}, "refused": list(refused),
-        "ignored": list(ignored), "duplicates": [list(group) for group in duplicates], "sizes": {"8x8": 10 * len(classes)},
-        "parts": {p: {name: count for name in classes} for p, count in parts.items()}, "size": 8, "channels": 3,
-    })
+    write_json(
+        folder / "data.json",
+        {
+            "root": root,
+            "images": 10 * len(classes),
+            "classes": dict.fromkeys(classes, 10),
+            "refused": list(refused),
+            "ignored": list(ignored),
+            "duplicates": [list(group) for group in duplicates],
+            "sizes": {"height": {"min": 8, "max": 20}, "width": {"min": 9, "max": 9}},
+            "parts": {p: dict.fromkeys(classes, count) for p, count in parts.items()},
+            "size": 8,
+            "channels": 3,
+        },
+    )
     write_json(folder / "summary.json", summary_of(found, seeds, runs, part))
     return folder
 
 
-def summary_of(found: dict[str, list[float]], seeds: int, runs: dict[str, list[str]], part: str) -> dict[str, Any]:
+def summary_of(
+    found: dict[str, list[float]], seeds: int, runs: dict[str, list[str]], part: str
+) -> dict[str, Any]:
     baseline, *others = found
-    differences = {f"{arm} - {baseline}": _interval(np.subtract(found[arm], found[baseline]), "n") for arm in others}
+    differences = {
+        f"{arm} - {baseline}": _interval(np.subtract(found[arm], found[baseline]), "n") for arm in others
+    }
     gap = next(iter(differences.values()), {"mean": 0.0, "ci95": None})
-    verdict = (f"{others[0] if others else baseline} helps: {100 * gap['mean']:+.1f} points (95% CI {100 * gap['ci95'][0]:.1f} to "
-               f"{100 * gap['ci95'][1]:.1f}, {seeds} paired seeds)" if seeds > 1
-               else "No verdict: one seed is an anecdote.")
+    low, high = (100 * end for end in gap["ci95"] or (0, 0))
+    verdict = "No verdict: one seed is an anecdote."
+    if seeds > 1 and others:
+        verdict = f"{others[0]} helps: {100 * gap['mean']:+.1f} points "
+        verdict += f"(95% CI {low:.1f} to {high:.1f}, {seeds} paired seeds)"
     return {
-        "metric": "accuracy", "differences": differences, "verdict": verdict, "part": part, "epoch": "last",
-        "baseline": baseline, "seeds": list(range(seeds)), "runs": runs,
+        "metric": "accuracy",
+        "differences": differences,
+        "verdict": verdict,
+        "part": part,
+        "epoch": "last",
+        "baseline": baseline,
+        "seeds": list(range(seeds)),
+        "runs": runs,
         "commands": [f"crossfade compare pictures/flowers --seeds {seeds}"],
-        "arms": {arm: {"seeds": values, **_interval(np.asarray(values)), "seconds": [61.2 + s for s in range(seeds)],
-                       "initial_weights": [weights_of(s) for s in range(seeds)]} for arm, values in found.items()},
+        "arms": {
+            arm: {
+                "seeds": values,
+                **_interval(np.asarray(values)),
+                "seconds": [61.2 + s for s in range(seeds)],
+                "initial_weights": [weights_of(s) for s in range(seeds)],
+            }
+            for arm, values in found.items()
+        },
     }
 
 
 def _interval(values: np.ndarray, n: str = "") -> dict[str, Any]:
     mean = float(np.mean(values))
     half = 2.5 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
-    return {"mean": mean, "ci95": None if half is None else [mean - half, mean + half]} | ({n: len(values)} if n else {})
+    return {"mean": mean, "ci95": None if half is None else [mean - half, mean + half]} | (
+        {n: len(values)} if n else {}
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""``python -m benchmarks [DATA]``: how fast crossfade is beside its peers, in one table.
+
+DATA is a folder that holds cifar10/ and caltech4/; without it, JPEGs of the same sizes are made up. Run it on a
+machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from benchmarks import folder_speed, mixing_speed, peers, startup, table, timing
+from benchmarks.pictures import Folders, folders
+from crossfade.arrays import parallel
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="?", type=Path, help="holds cifar10/ and caltech4/")
+    data = parser.parse_args().data
+    about = timing.machine()
+    torch.set_num_threads(timing.THREADS)
+    parallel.set_threads(timing.THREADS)
+    with folders(data) as found:
+        sections = list(measure(found))
+    print(table.text(sections))
+    print("\n" + "\n".join([*about, found.origin, "peers: " + "; ".join(peers.described())]))
+
+
+def measure(found: Folders) -> Iterator[table.Section]:
+    """All benchmarks, one after the other, with a word on standard error before each."""
+    _tell("mixing a batch")
+    yield from mixing_speed.measure(mixing_speed.Size())
+    _tell("from a folder to batches")
+    yield from folder_speed.measure(found.photos, folder_speed.Size())
+    _tell("scan and cache")
+    yield folder_speed.small_pictures(found.small, rounds=3)
+    _tell("start-up")
+    yield startup.measure()
+
+
+def _tell(what: str) -> None:
+    print(f"measuring: {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""The page: everything is on it, nothing on it comes from elsewhere, and no name can become markup."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from crossfade.errors import ConfigError, DataError
+from crossfade.report import write_report
+
+SECTIONS = [
+    "Results",
+    "Learning curves",
+    "What the model saw",
+    "How strongly samples were mixed",
+    "What is taken for what",
+    "The pictures",
+    "How it was kept fair",
+    "Configuration and versions",
+    "To repeat it",
+]
+
+PAYLOADS = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title><script>1</script>",
+    "</style><b>",
+    "</svg><b>",
+    "</pre></details><h1>",
+    "<!--",
+    "-->",
+    "]]>",
+    "&lt;b&gt;",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "${7*7}",
+    "$x^2$",
+    "\\frac{1",
+    "javascript:alert(1)",
+    "data:text/html,<b>",
+    "../../etc/passwd",
+    "a\x00b",
+    "caf\udce9",
+    "\u202egnp.exe",
+    "line\nbreak",
+    "日本語 👩\u200d🌾",
+)
+HOSTILE = [f"{payload} {i}" for i in range(4) for payload in PAYLOADS]
+
+
+class Outline(HTMLParser):
+    """The elements of a page with the names of their attributes, its addresses and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, ...]] = []
+        self.addresses: list[str] = []
+        self.alts: list[str] = []
+        self.headings: list[str] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, *(name for name, _ in attrs)))
+        self.addresses += [
+            value
+            for name, value in attrs
+            if name in ("src", "href", "xlink:href", "action", "srcset", "poster")
+        ]
+        self.alts += [value for name, value in attrs if name == "alt"]
+        self._inside = tag
+        self.text += " " if tag in ("td", "th", "span", "dd") else ""
+        if tag == "h2":
+            self.headings.append("")
+
+    def handle_data(self, data):
+        if self._inside not in ("style",):
+            self.text += data
+        if self._inside == "h2":
+            self.headings[-1] += data
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+
+def page(folder) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def words_of(html: str) -> str:
+    return " ".join(Outline(html).text.split())
+
+
+def change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_the_page_of_a_comparison_has_every_section_in_order(comparison):
+    folder = comparison()
+    assert write_report(folder) == folder / "report.html"
+    html = page(folder)
+    outline = Outline(html)
+    assert [heading.strip() for heading in outline.headings] == SECTIONS
+    text = words_of(html)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["verdict"] in text
+    assert "30 in 3 classes" in text
+    assert "18 train, 6 val, 6 test" in text
+    assert "8 to 20 pixels high, 9 wide" in text
+    assert "Accuracy on the test part, with the weights of the last epoch." in text
+    for arm in summary["arms"].values():
+        assert f"{100 * arm['mean']:.1f}%" in text
+        assert all(f"{100 * value:.1f}%" in text for value in arm["seeds"])
+    assert text.count("equal in all 3") == 3
+    assert "crossfade compare pictures/flowers --seeds 3" in text
+    assert "Training accuracy, weighed by labels" in text
+    assert "missing" not in text
+    assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == []
+
+
+def test_the_page_of_a_training_has_its_own_sections(training):
+    html = page(training(accuracy=0.75))
+    text = words_of(html)
+    assert [h.strip() for h in Outline(html).headings] == [s for s in SECTIONS if s != "How it was kept fair"]
+    assert "75.0% of the test pictures are named rightly by the weights of the last of 6 epochs." in text
+    assert "Validation part, best epoch" in text
+    assert "paired" not in text
+
+
+def test_a_training_is_judged_by_what_its_summary_says(training):
+    folder = training(epochs=3)
+    change(folder / "summary.json", judged={"part": "val", "epoch": "best", "accuracy": 0.5}, best_epoch=2)
+    assert (
+        "50.0% of the validation pictures are named rightly by the weights of epoch 2, the best of 3."
+        in page(folder)
+    )
+
+
+def test_the_figures_are_also_files_of_their_own_that_stand_alone(comparison):
+    folder = comparison(arms=("none", "mixup"), seeds=2, epochs=2)
+    write_report(folder)
+    names = ["differences", "lambda-1", "scores", "train-accuracy", "train-loss", "val-accuracy", "val-loss"]
+    assert sorted(path.stem for path in (folder / "figures").iterdir()) == names
+    curve = (folder / "figures/val-loss.svg").read_text()
+    assert ">mixup</text>" in curve
+    assert "fill: #ffffff" in curve
+
+
+def test_a_verdict_on_several_arms_is_a_line_each(comparison):
+    folder = comparison(seeds=2, epochs=1)
+    verdict = "mixup helps: +2.0 (3 seeds); cutmix: no difference was shown, +0.1 (3 seeds)"
+    change(folder / "summary.json", verdict=verdict)
+    html = page(folder)
+    assert "<span>mixup helps: +2.0 (3 seeds);</span> <span>cutmix: no difference" in html
+    assert verdict in words_of(html)
+
+
+@pytest.mark.parametrize("key", ["arms", "differences", "runs", "seeds", "verdict", "commands", "baseline"])
+def test_a_summary_of_the_wrong_kind_is_no_crash(comparison, key):
+    folder = comparison(arms=("none", "mixup"), seeds=1, epochs=1, n=1)
+    for value in (3, "x", [None], {"none": None}, {"mixup - none": [1]}):
+        change(folder / "summary.json", **{key: value})
+        html = page(folder)
+        assert Outline(html).headings[0] == "Results"
+
+
+def test_every_picture_stands_over_its_label_weights(training):
+    folder = training(n=3)
+    with np.load(folder / "seen.npz") as file:
+        changed = dict(file) | {
+            "weights": np.array([[0.28, 0.72], [0.4, 0.6], [1, 0]]),
+            "label_of_layer": np.array([[0, 1], [2, 2], [1, -1]]),
+        }
+    np.savez(folder / "seen.npz", **changed)
+    outline = Outline(page(folder))
+    assert outline.alts == ["0.72 rose / 0.28 daisy", "1.00 tulip", "1.00 rose"]
+    assert "1.00 tulip 2 of a kind" in " ".join(outline.text.split())
+
+
+def test_the_confusion_matrices_of_the_seeds_are_added_up(comparison):
+    folder = comparison(arms=("none", "mixup"), seeds=2, classes=("a", "b"))
+    for arm in (0, 1):
+        for seed in (0, 1):
+            (folder / f"arm-{arm}/seed-{seed}/confusion.json").write_text(
+                json.dumps({"part": "test", "matrix": [[300 + arm, 7 + seed], [0, 50]]})
+            )
+    cells = re.findall(r'<td(?: class="(\w+)[^"]*" style="--a:([\d.]+)")?>(\d*)</td>', page(folder))
+    cells = [cell for cell in cells if cell[2] in ("600", "602", "15", "100", "")]
+    assert cells == [
+        ("hit", "0.98", "600"),
+        ("miss", "0.02", "15"),
+        ("", "", ""),
+        ("hit", "1.00", "100"),
+        ("hit", "0.98", "602"),
+        ("miss", "0.02", "15"),
+        ("", "", ""),
+        ("hit", "1.00", "100"),
+    ]
+
+
+def test_beyond_thirty_classes_the_worst_pairs_are_listed(training):
+    folder = training(classes=[f"c{i}" for i in range(31)])
+    matrix = np.diag(np.full(31, 5))
+    matrix[4, 9] = 15
+    (folder / "confusion.json").write_text(json.dumps({"part": "val", "matrix": matrix.tolist()}))
+    html = page(folder)
+    assert 'class="matrix' not in html
+    assert "c4 c9 15 75.0%" in words_of(html)
+
+
+@pytest.mark.parametrize("n", [25, 100])
+def test_no_name_becomes_markup(comparison, tmp_path, n):
+    """A page of hostile names has exactly the elements and attributes of the same page with plain ones."""
+    pages = []
+    for names in (HOSTILE[:n], [f"name {i}" for i in range(n)]):
+        shutil.rmtree(tmp_path / "comparison", ignore_errors=True)
+        refused = [{"path": name, "reason": "corrupt", "detail": name} for name in names]
+        folder = comparison(
+            arms=[names[0], names[20], names[22]],
+            seeds=2,
+            classes=names,
+            root=f"/{names[3]}",
+            refused=refused,
+            ignored=names,
+            duplicates=[names[:3]],
+            config=f"model = {json.dumps(names[4].encode('utf-8', 'replace').decode())}\n",
+            n=4,
+            epochs=2,
+        )
+        change(
+            folder / "summary.json",
+            verdict=f"verdict {names[1]} {names[20]} {names[21]} {names[22]}",
+            commands=names[:5],
+            seeds=names[:2],
+        )
+        change(folder / "environment.json", **{names[2]: names[5], names[6]: 1})
+        pages.append(page(folder))
+    hostile, plain = map(Outline, pages)
+    assert hostile.elements == plain.elements
+    assert not {"script", "iframe", "object", "embed", "link", "base", "form"} & {
+        element[0] for element in hostile.elements
+    }
+    assert not [name for element in hostile.elements for name in element[1:] if name.startswith("on")]
+    assert "<script>alert(1)</script> 0" in hostile.text
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", pages[0])
+
+
+def test_nothing_is_loaded_from_elsewhere(comparison):
+    html = page(comparison())
+    assert all(address.startswith(("#", "data:image/")) for address in Outline(html).addresses)
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "default-src 'none'" in html
+
+
+def test_a_page_of_the_worst_pictures_stays_under_three_megabytes(comparison):
+    path = write_report(comparison(size=128, n=16))
+    assert 300_000 < path.stat().st_size < 3_000_000
+    text = words_of(path.read_text())
+    assert text.count("of 16 pictures mixed") == 3
+    assert Outline(path.read_text()).elements.count(("img", "src", "alt")) >= 24
+
+
+def test_even_pictures_of_noise_in_many_arms_do_not_make_it_larger(comparison):
+    path = write_report(comparison(arms=[f"arm{i}" for i in range(6)], seeds=1, size=256, epochs=1))
+    assert path.stat().st_size < 3_000_000
+    assert "left out to keep this page small" in path.read_text()
+
+
+def test_one_seed_is_called_an_anecdote(comparison):
+    text = words_of(page(comparison(seeds=1)))
+    assert "No verdict: one seed is an anecdote." in text
+    assert "no spread to judge by, and so no interval: one seed is an anecdote." in text
+    assert "most likely (95%)" not in text
+
+
+def test_unequal_initial_weights_are_shouted(comparison):
+    folder = comparison()
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["arms"]["mixup"]["initial_weights"][1] = "f" * 64
+    summary["arms"]["mixup"]["initial_weights"][2] = None
+    (folder / "summary.json").write_text(json.dumps(summary))
+    text = words_of(page(folder))
+    assert "Do not trust the paired differences" in text
+    assert text.count("equal in all 3") == 1
+    assert "different" in text
+    assert "not recorded in all" in text
+
+
+MISSING = {
+    "metrics.jsonl": "No epoch has been recorded",
+    "seen.npz": "No run kept its first batch (seen.npz)",
+    "lambda.json": "No run kept its lambda (lambda.json)",
+    "confusion.json": "No run kept its confusion matrix",
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_missing_piece_is_said_where_it_would_stand(comparison, name):
+    folder = comparison(arms=("none", "mixup"), seeds=2, epochs=2)
+    for path in folder.glob(f"*/*/{name}"):
+        path.unlink()
+    text = words_of(page(folder))
+    assert MISSING[name] in text
+    assert "4 pieces of the record missing or unreadable" in text
+
+
+def test_a_comparison_that_was_stopped_shows_what_there_is(comparison):
+    folder = comparison()
+    (folder / "summary.json").unlink()
+    (folder / "data.json").unlink()
+    (folder / "arm-1/seed-2/summary.json").unlink()
+    shutil.rmtree(folder / "arm-2/seed-1")
+    change(folder / "arm-0/seed-0/summary.json", judged={"part": "test", "accuracy": 0.123})
+    text = words_of(page(folder))
+    assert "12.3%" in text
+    assert "Arms none, mixup, cutmix:alpha=0.5" in text
+    assert "This comparison has not finished, so there is no verdict yet." in text
+    assert "Only the trainings that have ended are in this table." in text
+    assert "18 train, 6 val, 6 test" in text
+    assert "equal in all" not in text.replace("equal in all 3", "", 3)
+
+
+def test_a_comparison_of_nothing_but_folders(tmp_path):
+    (tmp_path / "none" / "seed-0").mkdir(parents=True)
+    text = words_of(page(tmp_path))
+    assert "no verdict yet" in text
+    assert "so there are no curves" in text
+
+
+def test_a_training_that_was_stopped(training):
+    folder = training(epochs=2)
+    for name in ("summary.json", "split.csv", "config.toml", "environment.json", "classes.json"):
+        (folder / name).unlink()
+    text = words_of(page(folder))
+    assert "This training has not finished: 2 epochs so far, no summary.json." in text
+    assert "Neither data.json nor split.csv was found" in text
+    assert "config.toml is missing." in text
+
+
+def test_an_arm_that_mixed_nothing_says_so_instead_of_a_histogram(comparison):
+    html = page(comparison(arms=("none", "mixup"), seeds=1))
+    assert "none: nothing was mixed, lambda is 1 throughout." in words_of(html)
+    assert html.count('aria-label="Histogram of lambda') == 1
+
+
+def test_refused_files_are_listed_by_reason_and_cut_short(comparison):
+    refused = [{"path": f"{i}.jpg", "reason": "not_an_image", "detail": "text"} for i in range(250)]
+    text = words_of(
+        page(comparison(refused=[*refused, {"path": "x.png", "reason": "corrupt", "detail": None}]))
+    )
+    assert "250 files not an image" in text
+    assert "199.jpg text" in text
+    assert "200.jpg" not in text
+    assert "and 50 more" in text
+    assert "1 file corrupt" in text
+
+
+def test_the_same_folder_gives_the_same_page(comparison):
+    folder = comparison(seeds=1)
+    assert page(folder) == page(folder)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(DataError, match="which holds none of them"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(training):
+    folder = training(epochs=1)
+    (folder / "report.html").mkdir()
+    with pytest.raises(
+        ConfigError, match=r"^report: the page is written into the run folder\. Got .*\. Copy"
+    ):
+        write_report(folder)
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]

@@ -1,0 +1,98 @@
+"""Every benchmark runs at a tiny size, and its table says what it must. The speeds themselves are not tested."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import folder_speed, mixing_speed, peers, pictures, startup, table, timing
+from benchmarks.table import Line, Section
+from benchmarks.timing import Timing
+
+
+@pytest.fixture(autouse=True)
+def only_timm(monkeypatch):
+    """As where nothing but the workbench is installed."""
+    real = timing.installed
+    for module in (peers, folder_speed):
+        monkeypatch.setattr(module, "installed", lambda name: real(name) if name == "timm" else None)
+
+
+def rounds_of(section: Section) -> set[int]:
+    return {len(candidate.seconds) for candidate in section.candidates}
+
+
+def test_mixing_measures_ours_timm_and_a_copy():
+    sections = mixing_speed.measure(mixing_speed.Size(batch=4, side=16, classes=5, rounds=2))
+    assert [len(section.lines) for section in sections] == [3, 3, 2, 2]
+    for section in sections:
+        assert rounds_of(section) == {2}
+        assert all("timm" in line.best_peer or "copying" in line.best_peer for line in section.lines)
+    names = {candidate.name for candidate in sections[0].candidates}
+    assert {"timm Mixup, after normalising", "timm FastCollateMixup, then normalise", mixing_speed.COPY} <= names
+
+
+def test_folder_and_small_pictures(tmp_path):
+    pictures.write_jpegs(tmp_path / "photos", 12, classes=2, sizes=((30, 20), (20, 30)))
+    sections = folder_speed.measure(tmp_path / "photos", folder_speed.Size(batch=4, side=16, pad=2, rounds=2, epochs=2))
+    sections.append(folder_speed.small_pictures(tmp_path / "photos", rounds=2))
+    assert [rounds_of(section) for section in sections] == [{2}] * 4
+    assert [section.lines[0].bar for section in sections] == [">= 20x", ">= 20x", ">= 3x", ">= 8x"]
+    for section in sections[:3]:
+        assert section.lines[0].met == "not judged"
+        assert "torchvision is not installed and was skipped" in section.notes[0]
+    assert "Pillow" in sections[3].lines[0].best_peer
+
+
+def test_startup():
+    section = startup.measure(rounds=2)
+    assert rounds_of(section) == {2}
+    assert section.lines[0].bar == "<= 0.3 s"
+
+
+def test_absent_peers_are_named():
+    absent = [text for text in peers.described() if "skipped" in text]
+    assert [text.split()[0] for text in absent] == ["torchvision", "kornia", "keras"]
+
+
+def test_table_judges_by_the_fastest_peer():
+    ours, slow, fast = (Timing(name, times) for name, times in [("we", (1, 2, 9)), ("slow", (50,)), ("fast", (6, 8))])
+    line = table.beside_peers("work", ours, [slow, fast], 3)
+    assert (line.best_peer, line.ratio, line.met) == ("7.00 s (fast)", "3.5x", "yes")
+    assert table.beside_peers("work", ours, [slow, fast], 4).met == "NO"
+    assert table.beside_peers("work", ours, [], 4).met == "not judged"
+    assert table.beside_copy("work", ours, fast, 4).met == "NO"
+    assert table.at_most("work", 0.31, 0.3, "s").met == "NO"
+
+
+def test_text_has_columns_then_candidates():
+    shown = table.text([Section("title", [Line(*"abcdef")], [Timing("we", (1.0, 2.0, 4.0))], ["a note"])])
+    lines = shown.splitlines()
+    assert lines[0].split() == ["work", "ours", "best", "peer", "ratio", "bar", "met"]
+    assert lines[2].split() == list("abcdef")
+    assert lines[5].split() == "we 2.00 s 1.00 s .. 4.00 s, n=3".split()
+    assert lines[6].strip() == "a note"
+
+
+def test_every_candidate_runs_once_a_round():
+    calls: list[str] = []
+    timings = timing.interleave({name: lambda name=name: calls.append(name) for name in "abc"}, 4, warmup=1)
+    assert [sorted(calls[i : i + 3]) for i in range(0, 15, 3)] == [list("abc")] * 5
+    assert {len(t.seconds) for t in timings.values()} == {4}
+    assert Timing("x", (2.0, 4.0)).per(2).median == 1.5
+
+
+def test_a_wrong_candidate_is_noticed():
+    unmixed = np.zeros((2, 3, 4, 4), np.float32)
+    unmixed[0] = 1
+    outputs = {
+        "unmixed": unmixed,
+        "range": unmixed + 1,
+        "shape": unmixed[:1],
+        "dtype": unmixed[::-1].astype(np.float64),
+    }
+    for wrong in outputs.values():
+        with pytest.raises(AssertionError, match="must"):
+            mixing_speed._check("wrong", lambda wrong=wrong: (torch.from_numpy(wrong.copy()), None), unmixed)
+    mixing_speed._check("right", lambda: (unmixed[::-1].copy(), None), unmixed)
