@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from crossfade.mixing.box import CutMix
 from crossfade.mixing.blend import MixUp
+from crossfade.mixing.box import CutMix
 from crossfade.mixing.choice import OneOf, Sometimes
 from crossfade.mixing.plan import Plan
 
@@ -78,7 +78,9 @@ def policies(draw):
     mixup = MixUp(draw(alphas), partner=partner, per=per)
     cutmix = CutMix(draw(alphas), partner=partner, per=per, inside=draw(st.booleans()))
     some = Sometimes(mixup, draw(st.floats(0, 1)), per=per)
-    return draw(st.sampled_from([mixup, cutmix, some, OneOf([mixup, cutmix], per=per), OneOf([some, cutmix], [1, 3], per)]))
+    return draw(
+        st.sampled_from([mixup, cutmix, some, OneOf([mixup, cutmix], per=per), OneOf([some, cutmix], [1, 3], per)])
+    )
 
 
 def pictures(shape: tuple[int, int, int], channels: int, dtype: Any, seed: int, layout: str = "NHWC") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Backends that are wrong on purpose, each as mixing code elsewhere has been wrong. The contract must catch them all."""
+"""Backends that are wrong on purpose, as mixing code elsewhere has been. The contract must catch them all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class ShortBox(NumpyKernels):
     def mix_images(self, images, plan, layout):
         _, height, width = plan.shape
         box = np.minimum(plan.box, [height, width, height - 1, width - 1])
-        return cf.mix_images(images, _with_boxes(plan, np.sort(box.reshape(*box.shape[:2], 2, 2), axis=2)), layout=layout)
+        return cf.mix_images(
+            images, _with_boxes(plan, np.sort(box.reshape(*box.shape[:2], 2, 2), axis=2)), layout=layout
+        )
 
 
 class Truncated(NumpyKernels):

@@ -56,7 +56,7 @@ def epochs(count: int, *, announce=True, workers=0, seed=0, rank=0, **options) -
 
 
 def fingerprints(seen: list[list[tuple]]) -> list[tuple]:
-    """Of each full batch, whatever samples it holds: how much each sample keeps of itself. Equal plans, equal prints."""
+    """Of each full batch, whatever samples it holds, how they are mixed. Equal plans have equal prints."""
     prints = []
     for images, _ in itertools.chain(*seen):
         pixels = np.array(images).reshape(-1, 42)[:, 0]

@@ -13,7 +13,6 @@ from scipy import stats
 from crossfade.errors import ConfigError
 from crossfade.rng import Stream, as_generator, derive_rng, sample_uniforms
 
-
 GOLDEN_PLAN = 2473484471470796911
 GOLDEN_UNIFORMS = [[0.8717790250209325, 0.39887510771242807], [0.8374569064202079, 0.14831494053337735]]
 
@@ -72,7 +71,6 @@ def test_streams_keep_their_numbers_across_versions():
     assert sample_uniforms([0, 5], 2, 7, Stream.AUGMENT, 1).tolist() == GOLDEN_UNIFORMS
 
 
-
 def test_as_generator_takes_a_generator_or_a_seed():
     rng = np.random.default_rng(1)
     assert as_generator(rng) is rng
@@ -81,7 +79,7 @@ def test_as_generator_takes_a_generator_or_a_seed():
 
 @pytest.mark.parametrize("bad", [None, 1.5, "0", True, np.random.RandomState(0), random.Random(0)])
 def test_as_generator_has_no_default(bad):
-    with pytest.raises(ConfigError, match="numpy.random.Generator or an int seed"):
+    with pytest.raises(ConfigError, match=r"numpy.random.Generator or an int seed"):
         as_generator(bad)
 
 

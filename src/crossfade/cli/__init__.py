@@ -14,6 +14,20 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors of ours are one sentence on standard error."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "crossfade":
+            raise
+        return _say(f"{error.name} is not installed. Run: pip install 'crossfade[workbench]'.", 1)
+    except KeyboardInterrupt:
+        return _say("stopped by Ctrl-C", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from crossfade.errors import ConfigError, CrossfadeError
@@ -27,11 +41,6 @@ def run(arguments: list[str]) -> int:
         return _say(str(error), 2)
     except CrossfadeError as error:
         return _say(str(error), getattr(error, "exit_code", 1))
-    except KeyboardInterrupt:
-        return _say("stopped by Ctrl-C", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
 
 
 def _app():  # noqa: ANN202 - cyclopts is loaded only here

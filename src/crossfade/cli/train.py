@@ -14,11 +14,13 @@ def train(
     from crossfade.cli.progress import bar, epoch_line, say
     from crossfade.cli.work import open_bench_into, report_and_say
     from crossfade.mixing.registry import policy_from_spec
+    from crossfade.training.record import write_json
     from crossfade.training.run import train_one
 
     policy_from_spec(settings.mix)
     folder = out or free_name(data, "train")
     bench = open_bench_into(data, settings, folder, force=force)
+    write_json(folder / "data.json", bench.pictures.summary())
     with bar(f"{settings.model}, {settings.mix}") as tick:
         summary = train_one(
             bench, settings, folder, on_epoch=epoch_line(settings.mix, settings.epochs), on_step=tick

@@ -27,13 +27,20 @@ def test_signatures_do_not_multiply():
     """Plans of every make and both layouts reach one compiled version of each kind of array."""
     for seed in range(3):
         plan = cf.OneOf([cf.MixUp(1.0), cf.CutMix()], per="sample").plan((3, 7, 13), rng=seed)
-        plan = cf.Plan(*(np.asfortranarray(array) for array in (plan.source, plan.opacity, plan.box)), weight=plan.weight)
+        plan = cf.Plan(
+            *(np.asfortranarray(array) for array in (plan.source, plan.opacity, plan.box)), weight=plan.weight
+        )
         before = len(kernels.render.signatures)
         for layout in ("NHWC", "NCHW"):
             cf.render(pictures((3, 7, 13), 3, np.uint8, 0, layout), plan, mean=0, std=1, layout=layout)
         if seed:
             assert len(kernels.render.signatures) == before
-    assert all(argument.layout == "C" for signature in kernels.render.signatures for argument in signature if hasattr(argument, "layout"))
+    assert all(
+        argument.layout == "C"
+        for signature in kernels.render.signatures
+        for argument in signature
+        if hasattr(argument, "layout")
+    )
 
 
 def test_nothing_is_written_beyond_the_share():

@@ -11,7 +11,11 @@ from crossfade.arrays import torch as backend
 from crossfade.vision.augment import FlipCrop
 
 SHAPE = (4, 7, 13)
-PLANS = {"mixup": cf.MixUp(1.0).plan(SHAPE, rng=0), "cutmix": cf.CutMix().plan(SHAPE, rng=2), "none": cf.Plan.identity(SHAPE)}
+PLANS = {
+    "mixup": cf.MixUp(1.0).plan(SHAPE, rng=0),
+    "cutmix": cf.CutMix().plan(SHAPE, rng=2),
+    "none": cf.Plan.identity(SHAPE),
+}
 DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
@@ -53,7 +57,9 @@ def test_render_keeps_the_memory_format():
 def test_nothing_is_copied_on_the_way_to_the_kernels(monkeypatch):
     """The kernels see the tensor's own memory, in either format."""
     seen = []
-    monkeypatch.setattr(backend.host, "mix_images", lambda images, plan, layout, out: seen.append((images, layout, out)))
+    monkeypatch.setattr(
+        backend.host, "mix_images", lambda images, plan, layout, out: seen.append((images, layout, out))
+    )
     for channels_last in (False, True):
         images = noise(channels_last=channels_last)
         out = cf.mix_images(images, PLANS["mixup"], layout="NCHW")
@@ -157,7 +163,9 @@ def test_losses_in_half_precision_stay_half():
     plan = PLANS["mixup"]
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         losses = torch.ones(4, dtype=dtype)
-        got = cf.mixed_loss(lambda logits, labels, losses=losses: losses, torch.zeros(4, 3), torch.zeros(4, dtype=torch.long), plan)
+        got = cf.mixed_loss(
+            lambda logits, labels, losses=losses: losses, torch.zeros(4, 3), torch.zeros(4, dtype=torch.long), plan
+        )
         assert got.dtype == dtype
         assert float(got) == pytest.approx(1, abs=1e-2)
 

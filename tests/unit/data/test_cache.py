@@ -92,6 +92,8 @@ def change_content(root: Path) -> None:
         change_content,
         lambda root: (root / "a/000.png").unlink(),
         lambda root: (root / "a/000.png").rename(root / "a/zero.png"),
+        lambda root: (root / "a/004.png").rename(root / "a/004b.png"),
+        lambda root: (root / "a/004.png").rename(root / "b/!.png"),
         lambda root: (root / "a/000.png").rename(root / "b/zero.png"),
         lambda root: (root / "b/new.png").write_bytes(encode(noise(16, 16, seed=98))),
         lambda root: (root / "b/bad.png").write_bytes(b"no picture"),
@@ -122,6 +124,19 @@ def test_another_wish_is_another_cache(root: Path, home: Path, options: dict[str
     assert one.key != other.key
     assert np.array_equal(other.pixels, truth(index, other))
     assert len(entries(home)) == 2
+
+
+def test_another_fit_is_another_cache(tmp_path: Path, home: Path) -> None:
+    files = {f"{name}/{i}.png": encode(noise(16, 40, seed=i)) for name in "ab" for i in range(2)}
+    root = write(tmp_path / "data", files)
+    pixels = {}
+    for fit in ("stretch", "crop"):
+        index, cache = prepare(root, cache_dir=home, size=16, fit=fit)
+        assert np.array_equal(cache.pixels, truth(index, cache))
+        assert cache.fit == fit
+        pixels[fit] = cache.pixels
+    assert not np.array_equal(pixels["stretch"], pixels["crop"])
+    assert prepare(root, cache_dir=home, size=16, fit="crop")[1].reused
 
 
 def test_another_code_version_is_another_cache(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +212,8 @@ def test_wishes_that_make_no_sense(root: Path, home: Path, options: dict[str, An
 
 def test_helpers_write_the_same_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = pictures({"a": 300, "b": 300}, size=16, kind="JPEG")
-    files["a/003.jpeg"] = b"no picture"
+    for number in range(3, 290, 7):
+        files[f"a/{number:03d}.jpeg"] = b"no picture"
     root = write(tmp_path / "data", files)
     index, alone = prepare(root, cache_dir=tmp_path / "one", workers=1)
     always_helpers(monkeypatch)
@@ -207,6 +223,8 @@ def test_helpers_write_the_same_cache(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(started) == 2
     assert same(index, other)
     assert alone.key == together.key
+    for name in ("meta.json", "pixels.npy", "sums.npy", "shapes.npy"):
+        assert (alone.folder / name).read_bytes() == (together.folder / name).read_bytes()
     assert np.array_equal(alone.pixels, together.pixels)
 
 

@@ -132,9 +132,7 @@ class TestMergeRows:
         merged = merge_rows(plans, choice)
         images = np.random.default_rng(0).random((4, 8, 8, 3))
         for i, chosen in enumerate(choice):
-            np.testing.assert_array_equal(
-                cf.mix_images(images, merged)[i], cf.mix_images(images, plans[chosen])[i]
-            )
+            np.testing.assert_array_equal(cf.mix_images(images, merged)[i], cf.mix_images(images, plans[chosen])[i])
             kept = plans[chosen].weight[i]
             assert merged.weight[i].tolist() == [*kept, *[0] * (merged.layers - len(kept))]
 
@@ -157,5 +155,5 @@ class TestMergeRows:
 
         assert merge_rows([boxed("resize"), Plan.identity((1, 8, 8))], np.array([0])).fit == "resize"
         assert merge_rows([boxed("crop"), Plan.identity((1, 8, 8))], np.array([0])).fit == "crop"
-        with pytest.raises(cf.PlanError, match='cannot share a plan. Use per="batch"'):
+        with pytest.raises(cf.PlanError, match=r'cannot share a plan. Use per="batch"'):
             merge_rows([boxed("resize"), boxed("crop")], np.array([0]))

@@ -47,7 +47,9 @@ def test_no_global_generator_is_touched():
     assert before == (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
 
 
-@pytest.mark.parametrize("bad", [5, None, (4, 8), (4, 8, 8, 3), (0, 8, 8), (4, 0, 8), (4, 8, -1), (4.0, 8, 8), "abc", (True, 8, 8)])
+@pytest.mark.parametrize(
+    "bad", [5, None, (4, 8), (4, 8, 8, 3), (0, 8, 8), (4, 0, 8), (4, 8, -1), (4.0, 8, 8), "abc", (True, 8, 8)]
+)
 def test_what_is_no_shape(bad):
     with pytest.raises(cf.PlanError, match=r"a shape is \(B, H, W\)"):
         cf.MixUp().plan(bad, rng=0)
@@ -86,7 +88,7 @@ def test_extreme_alphas_give_legal_plans(policy, alpha):
 
 @pytest.mark.parametrize("policy", [cf.MixUp, cf.CutMix])
 def test_per_is_sample_or_batch(policy):
-    with pytest.raises(cf.PlanError, match="per must be one of sample, batch. Got 'pixel'"):
+    with pytest.raises(cf.PlanError, match=r"per must be one of sample, batch. Got 'pixel'"):
         policy(per="pixel")
     batch = policy(per="batch").plan((6, 32, 32), rng=0)
     assert len(np.unique(batch.opacity[:, 1])) == 1
@@ -125,7 +127,9 @@ class TestCalling:
         np.testing.assert_array_equal(mixed, cf.mix_images(images, plan))
         np.testing.assert_array_equal(targets, cf.mix_targets(labels, plan, num_classes=3))
 
-    @pytest.mark.parametrize("shape", [(2, 3, 8, 9), (2, 1, 8, 9), (2, 4, 8, 9), (2, 8, 9, 3), (2, 8, 9, 1), (2, 5, 5, 4)])
+    @pytest.mark.parametrize(
+        "shape", [(2, 3, 8, 9), (2, 1, 8, 9), (2, 4, 8, 9), (2, 8, 9, 3), (2, 8, 9, 1), (2, 5, 5, 4)]
+    )
     def test_layouts_that_can_be_told(self, shape):
         layout = "NCHW" if shape[1] < 5 else "NHWC"
         images = np.random.default_rng(0).random(shape)
@@ -133,9 +137,11 @@ class TestCalling:
         inferred, _ = cf.CutMix()(images, np.arange(2), rng=1, num_classes=2)
         np.testing.assert_array_equal(told, inferred)
 
-    @pytest.mark.parametrize("shape", [(2, 3, 8, 3), (2, 3, 3, 3), (2, 8, 8, 8), (2, 2, 8, 8), (2, 8, 8, 2), (2, 3, 4, 8), (2, 4, 9, 4)])
+    @pytest.mark.parametrize(
+        "shape", [(2, 3, 8, 3), (2, 3, 3, 3), (2, 8, 8, 8), (2, 2, 8, 8), (2, 8, 8, 2), (2, 3, 4, 8), (2, 4, 9, 4)]
+    )
     def test_layouts_that_cannot(self, shape):
-        with pytest.raises(cf.ArrayError, match='layout: cannot be told .* Pass layout="NCHW" or "NHWC"'):
+        with pytest.raises(cf.ArrayError, match=r'layout: cannot be told .* Pass layout="NCHW" or "NHWC"'):
             cf.MixUp()(np.zeros(shape), np.arange(2), rng=0, num_classes=2)
         for layout in ("NCHW", "NHWC"):
             cf.MixUp()(np.zeros(shape), np.arange(2), rng=0, num_classes=2, layout=layout)
@@ -159,7 +165,7 @@ class TestCalling:
         assert (mixed.shape, targets.shape, targets.dtype) == ((4, 3, 8, 8), (4, 4), torch.float32)
 
     def test_a_list_is_no_batch(self):
-        with pytest.raises(cf.ArrayError, match="needs a NumPy array or a PyTorch tensor. Got builtins.list"):
+        with pytest.raises(cf.ArrayError, match=r"needs a NumPy array or a PyTorch tensor. Got builtins.list"):
             cf.MixUp()([[1]], np.arange(1), rng=0, num_classes=1)
         with pytest.raises(cf.ArrayError, match=r"Got builtins.list. numpy.asarray may help"):
             cf.MixUp()(np.zeros((2, 3, 8, 8)), [0, 1], rng=0, num_classes=2)

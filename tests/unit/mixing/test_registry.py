@@ -73,7 +73,7 @@ def test_defaults_hold_where_the_text_and_the_method_leave_room():
 
 
 def test_bad_defaults_are_named_too():
-    with pytest.raises(cf.ConfigError, match="above 0. Got 0"):
+    with pytest.raises(cf.ConfigError, match=r"above 0. Got 0"):
         policy_from_spec("mixup", {"alpha": 0})
 
 

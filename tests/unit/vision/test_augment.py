@@ -21,7 +21,9 @@ def test_a_draw_belongs_to_the_sample():
 
 def test_epochs_and_seeds_draw_anew():
     crop = FlipCrop(pad=4)
-    draws = [crop.draw(np.arange(100), seed=seed, epoch=epoch).offset.tobytes() for seed in range(3) for epoch in range(3)]
+    draws = [
+        crop.draw(np.arange(100), seed=seed, epoch=epoch).offset.tobytes() for seed in range(3) for epoch in range(3)
+    ]
     assert len(set(draws)) == 9
 
 
@@ -49,7 +51,16 @@ def test_nothing_to_do():
 
 @pytest.mark.parametrize(
     "options",
-    [{"pad": -1}, {"pad": 1.5}, {"pad": float("nan")}, {"pad": "2"}, {"pad": True}, {"padding": "wrap"}, {"flip": 1}, {"flip": "no"}],
+    [
+        {"pad": -1},
+        {"pad": 1.5},
+        {"pad": float("nan")},
+        {"pad": "2"},
+        {"pad": True},
+        {"padding": "wrap"},
+        {"flip": 1},
+        {"flip": "no"},
+    ],
 )
 def test_what_is_refused(options):
     with pytest.raises(cf.ConfigError, match="FlipCrop: "):

@@ -1,0 +1,76 @@
+"""The configuration: defaults, file, flags; and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from crossfade.errors import ConfigError
+from crossfade.training.config import RunConfig, read_toml, resolve, write_toml
+
+
+def test_flags_override_the_file_and_the_file_defaults() -> None:
+    config = resolve({"epochs": 7, "lr": 1}, {"epochs": 9, "size": None})
+    assert (config.epochs, config.lr, config.size, config.model) == (9, 1.0, None, RunConfig().model)
+    assert isinstance(config.lr, float)
+
+
+def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
+    config = RunConfig(model="timm:resnet18", lr=0.3, alpha=0.2, flip=False, channels=1, warmup=0.5)
+    write_toml(tmp_path / "config.toml", config.as_dict())
+    assert resolve(read_toml(tmp_path / "config.toml"), {}) == config
+
+
+def test_every_field_has_words_for_the_help() -> None:
+    assert all(len(field.metadata["help"]) > 3 for field in fields(RunConfig))
+
+
+def test_importing_it_loads_no_numpy() -> None:
+    program = "import sys, crossfade.training.config; print(sorted({'numpy', 'torch'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"epoch": 3}, "Did you mean epochs"),
+        ({"epochs": 0}, "epochs: must be 1 or more. Got 0"),
+        ({"epochs": 2.5}, "must be of type int"),
+        ({"epochs": True}, "must be of type int"),
+        ({"flip": 1}, "must be of type bool"),
+        ({"lr": float("nan")}, "lr: must be a finite number above 0"),
+        ({"lr": 0}, "above 0"),
+        ({"alpha": -0.1}, "above 0"),
+        ({"channels": 4}, "must be one of 1, 3"),
+        ({"channels": True}, "must be one of 1, 3"),
+        ({"schedule": "cosinus"}, "must be one of constant, cosine, step, onecycle"),
+        ({"ema": 1.0}, "between 0 and 1"),
+        ({"val": 1.0}, "between 0 and 1"),
+        ({"val": 0.0}, "between 0 and 1"),
+        ({"label_smoothing": 1.5}, "from 0 to 1"),
+        ({"warmup": -1}, "0 or more"),
+        ({"size": 7}, "8 or more"),
+        ({"per_class": 0}, "1 or more"),
+        ({"threads": -1}, "0 or more"),
+        ({"seed": -1}, "0 or more"),
+        ({"weight_decay": float("inf")}, "0 or more"),
+        ({"model": 5}, "must be of type str"),
+    ],
+)
+def test_bad_values_are_refused_by_name(table: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        resolve(table, {})
+
+
+def test_recipes_are_configurations_of_ours() -> None:
+    recipes = sorted(Path(__file__).parents[3].joinpath("recipes").glob("*.toml"))
+    assert recipes
+    for path in recipes:
+        table = tomllib.loads(path.read_text())
+        resolve({key: value for key, value in table.items() if key not in ("arm", "seeds")}, {})
