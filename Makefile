@@ -34,7 +34,7 @@ slow: .stamps/dev
 .stamps/%: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$*]'; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[$*]'; \
 	else \
 	  $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'; \
 	fi

@@ -27,7 +27,7 @@ def main() -> None:
     about = timing.machine()
     torch.set_num_threads(timing.THREADS)
     parallel.set_threads(timing.THREADS)
-    with folders(data) as found:
+    with timing.byte_code_kept(), folders(data) as found:
         sections = list(measure(found))
     print(table.text(sections))
     print("\n" + "\n".join([*about, found.origin, "peers: " + "; ".join(peers.described())]))

@@ -23,7 +23,8 @@ from crossfade.data import Loader, prepare, scan
 from crossfade.training.feed import Feed, Normalisation
 from crossfade.vision.augment import FlipCrop
 
-OURS, THEIRS = "crossfade", f"torchvision ImageFolder + DataLoader({THREADS} workers) + v2.MixUp"
+OURS, THEIRS = "crossfade", "torchvision"
+HOW = f"torchvision: ImageFolder, DataLoader({THREADS} workers), v2 transforms, v2.MixUp of each batch"
 MISSING = "torchvision is not installed and was skipped. Run: pip install 'crossfade[bench]'"
 
 
@@ -103,7 +104,7 @@ def _first_epoch(root: Path, home: Path, size: Size) -> Section:
 def _judge(title: str, timings: dict[str, Timing], pictures: int, *, bar: float) -> Section:
     rivals = [timings[THEIRS]] if THEIRS in timings else []
     line = beside_peers(title, timings[OURS], rivals, bar, pictures=pictures)
-    return Section(title, [line], list(timings.values()), [] if rivals else [MISSING])
+    return Section(title, [line], list(timings.values()), [HOW if rivals else MISSING])
 
 
 # ------------------------------------------------------------------------------------------------------- ours

@@ -20,7 +20,7 @@ from benchmarks.timing import THREADS, Timing, Work, interleave
 REUSED, FRESH = "crossfade, out= reused", "crossfade, fresh memory"
 COPY = "copying the same bytes"
 POLICIES = {"mixup": cf.MixUp(1.0), "cutmix": cf.CutMix(1.0)}
-TRIES = 20
+TRIES, LOOK = 20, 8
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Size:
     batch: int = 128
     side: int = 224
     classes: int = 1000
-    rounds: int = 15
+    rounds: int = 9
 
 
 def measure(size: Size) -> list[Section]:
@@ -52,17 +52,16 @@ def _bytes(method: peers.Method, pixels: NDArray[np.uint8], labels: NDArray[np.i
 
     own = {REUSED: partial(ours, np.zeros(pixels.shape, np.float32)), FRESH: partial(ours, None)}
     others = peers.byte_works(method, torch.from_numpy(pixels), torch.from_numpy(labels), size.classes)
-    unmixed = (pixels.transpose(0, 3, 1, 2) / 255 - _column(peers.MEAN)) / _column(peers.STD)
+    unmixed = (pixels.transpose(0, 3, 1, 2) / np.float32(255) - _column(peers.MEAN)) / _column(peers.STD)
     _check_all(own | others, unmixed)
-    timings = interleave({**own, **others, COPY: _copy(pixels)}, size.rounds, warmup=2)
+    timings = interleave({**own, **others, COPY: _copy(pixels)}, size.rounds)
     section = _judge(what, timings, list(others), bar=10)
     section.lines.append(beside_copy(f"{what}, share of copy speed", timings[REUSED], timings[COPY], 0.5))
     return section
 
 
 def _floats(method: peers.Method, pixels: NDArray[np.uint8], labels: NDArray[np.int64], size: Size) -> Section:
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    images, classes = images.contiguous() / 255, torch.from_numpy(labels)
+    images, classes = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous() / 255, torch.from_numpy(labels)
     what = f"float32 {_shape(images)} -> {method}"
     policy, rng = POLICIES[method], np.random.default_rng(1)
 
@@ -74,7 +73,7 @@ def _floats(method: peers.Method, pixels: NDArray[np.uint8], labels: NDArray[np.
     own = {REUSED: partial(ours, torch.zeros_like(images)), FRESH: partial(ours, None)}
     others = peers.float_works(method, images, classes, size.classes)
     _check_all(own | others, images.numpy())
-    timings = interleave({**own, **others}, size.rounds, warmup=2)
+    timings = interleave({**own, **others}, size.rounds)
     return _judge(what, timings, list(others), bar=3)
 
 
@@ -118,9 +117,9 @@ def _check(name: str, work: Work, unmixed: NDArray[Any]) -> None:
             images = images.permute(0, 3, 1, 2)
         if tuple(images.shape) != unmixed.shape or images.dtype != torch.float32:
             raise AssertionError(f"{name}: must give float32 {unmixed.shape}. Got {images.dtype} {images.shape}.")
-        if not bool((images >= low).all() and (images <= high).all()):
+        if not (float(images.min()) >= low and float(images.max()) <= high):
             raise AssertionError(f"{name}: must stay within {low:.2f}..{high:.2f}, the range of its input.")
-        if not np.allclose(images.numpy(), unmixed, atol=1e-2):
+        if float((images[:LOOK] - torch.from_numpy(unmixed[:LOOK])).abs().max()) > 1e-2:
             return
     raise AssertionError(f"{name}: must change the pictures. Got them unmixed, {TRIES} times.")
 

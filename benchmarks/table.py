@@ -36,7 +36,7 @@ def beside_peers(work: str, ours: Timing, peers: Sequence[Timing], bar: float, *
     if not peers:
         return Line(work, _speed(ours, pictures), "none is installed", "-", floor, "not judged")
     best = min(peers, key=lambda peer: peer.median)
-    ratio = best.median / ours.median
+    ratio = ours.median / best.median
     named = f"{_speed(best, pictures)} ({best.name})"
     return Line(work, _speed(ours, pictures), named, f"{ratio:.1f}x", floor, _yes(ratio >= bar))
 
@@ -50,7 +50,8 @@ def beside_copy(work: str, ours: Timing, copy: Timing, bar: float) -> Line:
 
 def at_most(work: str, value: float, limit: float, unit: str) -> Line:
     """A figure with a limit, and no peer."""
-    return Line(work, f"{value:.3g} {unit}", "-", "-", f"<= {limit:g} {unit}", _yes(value <= limit))
+    shown = f"{value:,.0f}" if value >= 10 else f"{value:.3f}"
+    return Line(work, f"{shown} {unit}", "-", "-", f"<= {limit:g} {unit}", _yes(value <= limit))
 
 
 def text(sections: Iterable[Section]) -> str:

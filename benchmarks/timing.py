@@ -7,8 +7,10 @@ import os
 import platform
 import random
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,28 +55,52 @@ def interleave(works: dict[str, Work], rounds: int, *, warmup: int = 1) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in works}
     order = list(works)
     shuffle = random.Random(0).shuffle
-    collecting = gc.isenabled()
+    gc.collect()
+    gc.freeze()  # so that collecting before each measurement need not look at what was loaded long ago
     try:
         for turn in range(warmup + rounds):
             shuffle(order)
             for name in order:
-                gc.collect()
-                gc.disable()
-                began = time.perf_counter()
-                works[name]()
-                took = time.perf_counter() - began
-                gc.enable()
+                took = _seconds(works[name])
                 if turn >= warmup:
                     seconds[name].append(took)
     finally:
-        if not collecting:
-            gc.disable()
+        gc.unfreeze()
     return {name: Timing(name, tuple(values)) for name, values in seconds.items()}
+
+
+def _seconds(work: Work) -> float:
+    """Of one call, which the garbage collector neither inherits work from nor interrupts."""
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+    finally:
+        gc.enable()
 
 
 def show(seconds: float) -> str:
     """In the unit that reads best."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+@contextmanager
+def byte_code_kept() -> Iterator[None]:
+    """Let the processes we start keep their byte code, as they do wherever Python is installed in the ordinary way.
+
+    Else they would compile everything anew each time where PYTHONDONTWRITEBYTECODE is set.
+    """
+    names = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
+        os.environ["PYTHONPYCACHEPREFIX"] = home
+        try:
+            yield
+        finally:
+            del os.environ["PYTHONPYCACHEPREFIX"]
+            os.environ.update(before)
 
 
 def machine() -> list[str]:
@@ -86,8 +112,10 @@ def machine() -> list[str]:
     ]
     if hasattr(os, "getloadavg"):
         load = os.getloadavg()[0]
-        quiet = "quiet" if load < 0.5 else "NOT quiet, figures are of little worth"
+        quiet = "quiet" if load < 0.5 else "NOT quiet: the figures are of little worth"
         lines.append(f"load before the start: {load:.1f} ({quiet})")
+    if cores is not None and cores < THREADS:
+        lines.append(f"the bars are meant for {THREADS} cores, and only {cores} may be used here")
     return lines
 
 

@@ -24,7 +24,7 @@ KILLS = int(os.environ.get("CROSSFADE_KILLS", "5"))
 BUILD = """
 import sys
 import crossfade.data._reading as reading
-reading.HELPERS_PAY_SECONDS = 0.0  # helpers even for so few pictures
+reading.HELPERS_PAY_SECONDS = reading.HELPERS_HELP_SECONDS = 0.0  # helpers even for so few pictures
 from crossfade.data import prepare
 index, cache = prepare(sys.argv[1], cache_dir=sys.argv[2], size=24, workers=2)
 print(len(index), cache.reused, int(cache.pixels.sum(dtype="u8")))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
-
 from benchmarks import folder_speed, mixing_speed, peers, pictures, startup, table, timing
 from benchmarks.table import Line, Section
 from benchmarks.timing import Timing
@@ -71,7 +72,7 @@ def test_text_has_columns_then_candidates():
     lines = shown.splitlines()
     assert lines[0].split() == ["work", "ours", "best", "peer", "ratio", "bar", "met"]
     assert lines[2].split() == list("abcdef")
-    assert lines[5].split() == "we 2.00 s 1.00 s .. 4.00 s, n=3".split()
+    assert lines[5].split() == ["we", "2.00", "s", "1.00", "s", "..", "4.00", "s,", "n=3"]
     assert lines[6].strip() == "a note"
 
 
@@ -83,10 +84,21 @@ def test_every_candidate_runs_once_a_round():
     assert Timing("x", (2.0, 4.0)).per(2).median == 1.5
 
 
+def test_started_processes_keep_their_byte_code(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    with timing.byte_code_kept():
+        assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+        assert os.path.isdir(os.environ["PYTHONPYCACHEPREFIX"])
+    assert os.environ["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert "PYTHONPYCACHEPREFIX" not in os.environ
+
+
 def test_a_wrong_candidate_is_noticed():
     unmixed = np.zeros((2, 3, 4, 4), np.float32)
     unmixed[0] = 1
-    outputs = {
+    outputs = {"nan": unmixed * np.float32("nan")}
+    outputs |= {
         "unmixed": unmixed,
         "range": unmixed + 1,
         "shape": unmixed[:1],

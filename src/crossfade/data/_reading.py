@@ -4,8 +4,8 @@ The caller's own process works too. Helpers are fresh interpreters that load not
 decoders; they are started only when enough work is left to repay their start. Nothing is forked, so threads
 that the caller may have (PyTorch's, say) do no harm, and a script needs no ``if __name__ == "__main__"``.
 
-Work is cut into chunks of neighbouring files. A chunk goes to a helper as one pickle on its standard input,
-and comes back as one pickle of packed bytes on its standard output.
+A helper is told the job and all names at once, then where chunks begin and end, as pickles on its standard
+input. For each chunk it answers with a pickle of packed bytes on its standard output.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -44,7 +43,10 @@ DIGEST_BYTES = 16
 PROBE_FILES = 16
 CHUNK_FILES = 256
 CHUNK_BYTES = 16 << 20
-HELPERS_PAY_SECONDS = 0.4
+CHUNK_SECONDS = 0.2
+HELPERS_PAY_SECONDS = 0.4  # work that must be left for helpers to be started, ...
+HELPERS_HELP_SECONDS = 0.1  # ... and to be used where they are there already
+MANY_FILES = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,23 +88,6 @@ class Findings:
     shapes: NDArray[np.int32]
     sums: NDArray[np.uint64]
     refused: list[tuple[int, str, str]]
-
-
-def read_files(
-    job: Job, names: Sequence[str], *, workers: int | None = None, progress: Progress | None = None
-) -> Findings:
-    """Do `job` for every name.
-
-    Args:
-        job: what to do.
-        names: relative to ``job.prefix``.
-        workers: processes, this one included; None takes the processors this process may use.
-        progress: called as ``progress(done, total)`` from this thread, now and then.
-
-    Raises:
-        CacheError: rows cannot be written, or a helper process died.
-    """
-    return _Pass(job, names, _processors() if workers is None else max(1, workers), progress).run()
 
 
 def row_sums(rows: Pixels) -> NDArray[np.uint64]:
@@ -166,7 +151,7 @@ class Reader:
         for row, name in enumerate(names):
             digest, shape = _NO_DIGEST, no_shape
             try:
-                data = self._read(name)
+                data = self._read(self.prefix + name)
                 digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
                 shape = look(row, data)
             except RefusedPicture as error:
@@ -176,18 +161,13 @@ class Reader:
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
         return b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, refused
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, path: str) -> bytes:
         try:
             # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
-            handle = os.open(self.prefix + name, _FLAGS, dir_fd=self.folder)
+            handle = os.open(path, _FLAGS, dir_fd=self.folder)
             try:
                 data = os.read(handle, _BLOCK)
-                if len(data) == _BLOCK:
-                    parts = [data]
-                    while part := os.read(handle, 16 * _BLOCK):
-                        parts.append(part)
-                    data = b"".join(parts)
-                return data
+                return data if len(data) < _BLOCK else data + _rest(handle)
             finally:
                 os.close(handle)
         except OSError as error:
@@ -227,6 +207,13 @@ class Reader:
         return row_sums(rows).tobytes()
 
 
+def _rest(handle: int) -> bytes:
+    parts = []
+    while part := os.read(handle, 16 * _BLOCK):
+        parts.append(part)
+    return b"".join(parts)
+
+
 def _pwrite(handle: int, view: memoryview, position: int) -> int:
     if hasattr(os, "pwrite"):
         return os.pwrite(handle, view, position)
@@ -237,11 +224,55 @@ def _pwrite(handle: int, view: memoryview, position: int) -> int:
 # ---------------------------------------------------------------------------------------- the caller's side
 
 
-class _Pass:
-    """One call of `read_files`: the chunks still to do, the helpers, and where results are put."""
+class Crew:
+    """The caller's process and its helpers, for all passes of one call; leaving the block ends the helpers.
 
-    def __init__(self, job: Job, names: Sequence[str], workers: int, progress: Progress | None) -> None:
-        self.job, self.names, self.workers, self.progress = job, names, workers, progress
+    Args:
+        workers: processes, this one included; None takes the processors this process may use.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = _processors() if workers is None else max(1, workers)
+        self.helpers: list[_Helper] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for helper in self.helpers:
+            helper.stop()
+
+    def expect(self, files: int) -> None:
+        """Let helpers wake up already while files are still being listed, if there are many."""
+        if files >= MANY_FILES:
+            self.start()
+
+    def start(self) -> None:
+        """Start the helpers, once."""
+        if sys.executable and not getattr(sys, "frozen", False):
+            with suppress(OSError):  # fewer helpers, or none, where the system allows no more processes
+                while len(self.helpers) < self.workers - 1:
+                    self.helpers.append(_Helper())
+
+    def read(self, job: Job, names: Sequence[str], progress: Progress | None = None) -> Findings:
+        """Do `job` for every name (relative to ``job.prefix``).
+
+        Args:
+            job: what to do.
+            names: of N files.
+            progress: called as ``progress(done, total)`` from this thread, now and then.
+
+        Raises:
+            CacheError: rows cannot be written, or a helper process died.
+        """
+        return _Pass(self, job, names, progress).run()
+
+
+class _Pass:
+    """One job for one list of files: what is still to do, and where results are put."""
+
+    def __init__(self, crew: Crew, job: Job, names: Sequence[str], progress: Progress | None) -> None:
+        self.crew, self.job, self.names, self.progress = crew, job, names, progress
         total = len(names)
         self.found = Findings(
             np.zeros((total, DIGEST_BYTES), np.uint8),
@@ -249,64 +280,64 @@ class _Pass:
             np.zeros(total, np.uint64),
             [],
         )
-        self.done = 0
-        self.todo = deque(self._cut())
+        self.largest = max(1, min(CHUNK_FILES, CHUNK_BYTES // max(1, job.row_bytes)))
+        self.given = self.done = 0
         self.lock = threading.Lock()
         self.failure: Exception | None = None
 
-    def _cut(self) -> list[tuple[int, int]]:
-        total = len(self.names)
-        step = min(CHUNK_FILES, max(1, total // (64 * self.workers)))
-        step = max(1, min(step, CHUNK_BYTES // max(1, self.job.row_bytes)))
-        probe = min(PROBE_FILES, step, total)
-        edges = [0, *range(probe, total, step), total]
-        return [(a, b) for a, b in pairwise(edges) if a < b]
-
     def run(self) -> Findings:
-        helpers: list[_Helper] = []
         reader = Reader(self.job)
+        helped = False
         try:
             began = time.perf_counter()
-            while (chunk := self._next()) is not None:
-                try:
-                    self._put(chunk, reader.chunk(chunk[0], self.names[chunk[0] : chunk[1]]))
-                except OSError as error:
-                    raise _cannot_write(error) from error
+            while (chunk := self.next_chunk()) is not None:
+                self.put(chunk, self._do(reader, chunk))
                 self._tell()
-                if not helpers and self._worth_helpers(time.perf_counter() - began):
-                    self._start(helpers)
-            for helper in helpers:
+                helped = helped or self._get_help(time.perf_counter() - began)
+        finally:
+            reader.close()
+        if helped:
+            for helper in self.crew.helpers:
                 while helper.working():
                     self._tell()
-            if self.failure is not None:
-                raise self.failure
-        finally:
-            for helper in helpers:
-                helper.stop()
-            reader.close()
+        if self.failure is not None:
+            raise self.failure
         self._tell()
         self.found.refused.sort()
         return self.found
 
-    def _next(self) -> tuple[int, int] | None:
-        if self.failure is not None:
-            return None
+    def next_chunk(self) -> tuple[int, int] | None:
+        """The next files for whoever asks; fewer towards the end, so that all end together."""
+        with self.lock:
+            left = len(self.names) - self.given
+            if left == 0 or self.failure is not None:
+                return None
+            fair = left // (8 * self.crew.workers) if self.given else PROBE_FILES
+            first = self.given
+            self.given += min(left, self.largest, max(1, fair))
+            return first, self.given
+
+    def _do(self, reader: Reader, chunk: tuple[int, int]) -> _Packed:
         try:
-            return self.todo.popleft()
-        except IndexError:
-            return None
+            return reader.chunk(chunk[0], self.names[chunk[0] : chunk[1]])
+        except OSError as error:
+            raise _cannot_write(error) from error
 
-    def _worth_helpers(self, seconds: float) -> bool:
-        left = seconds / self.done * (len(self.names) - self.done)
-        can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
-        return self.workers > 1 and left > HELPERS_PAY_SECONDS and can_start
+    def _get_help(self, seconds: float) -> bool:
+        """Set helpers to work if what is left repays it; `seconds` were spent so far, by us alone."""
+        pace = seconds / self.done
+        self.largest = max(1, min(self.largest, int(CHUNK_SECONDS / max(pace, 1e-9))))
+        left = pace * (len(self.names) - self.done)
+        if left > HELPERS_PAY_SECONDS:
+            self.crew.start()
+        if not self.crew.helpers or left <= HELPERS_HELP_SECONDS:
+            return False
+        for helper in self.crew.helpers:
+            helper.begin(self)
+        return True
 
-    def _start(self, helpers: list[_Helper]) -> None:
-        with suppress(OSError):  # fewer helpers, or none, where the system allows no more processes
-            while len(helpers) < self.workers - 1:
-                helpers.append(_Helper(self))
-
-    def _put(self, chunk: tuple[int, int], packed: _Packed) -> None:
+    def put(self, chunk: tuple[int, int], packed: _Packed) -> None:
+        """Store what was found in a chunk."""
         first, end = chunk
         digests, shapes, sums, refused = packed
         self.found.digests[first:end] = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
@@ -345,9 +376,9 @@ class _Helper:
 
     AHEAD = 2  # chunks a helper has at hand, so that it need not wait for us
 
-    def __init__(self, work: _Pass) -> None:
-        self.work = work
+    def __init__(self) -> None:
         self.stopping = False
+        self.thread: threading.Thread | None = None
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-W", "ignore", "-c", _START, os.path.dirname(__file__), *map(str, sys.path)],
@@ -356,29 +387,34 @@ class _Helper:
             env={**os.environ, **quiet},
             start_new_session=True,  # Ctrl-C is for the caller, who then ends us
         )
-        self.thread = threading.Thread(target=self._feed, name="crossfade-helper")
+
+    def begin(self, work: _Pass) -> None:
+        self.thread = threading.Thread(target=self._feed, args=(work,), name="crossfade-helper")
         self.thread.start()
 
     def working(self) -> bool:
+        if self.thread is None:
+            return False
         self.thread.join(0.1)
         return self.thread.is_alive()
 
     def stop(self) -> None:
         self.stopping = True
         self.process.kill()
-        self.thread.join()
+        if self.thread is not None:
+            self.thread.join()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):  # what was left to send to a helper that is gone
                 pipe.close() if pipe is not None else None
 
-    def _feed(self) -> None:
+    def _feed(self, work: _Pass) -> None:
         to, back = self.process.stdin, self.process.stdout
         sent: deque[tuple[int, int]] = deque()
         try:
-            _send(to, (self.work.job, self.work.names))
+            _send(to, (work.job, work.names))
             while True:
-                while len(sent) < self.AHEAD and (chunk := self.work._next()) is not None:
+                while len(sent) < self.AHEAD and (chunk := work.next_chunk()) is not None:
                     sent.append(chunk)
                     _send(to, chunk)
                 if not sent:
@@ -386,15 +422,15 @@ class _Helper:
                 answer = pickle.load(cast(BinaryIO, back))
                 if isinstance(answer, OSError):
                     raise _cannot_write(answer)
-                self.work._put(sent.popleft(), answer)
+                work.put(sent.popleft(), answer)
         except (OSError, EOFError, pickle.UnpicklingError):
-            self._fail(self._died())
+            self._fail(work, self._died())
         except Exception as error:
-            self._fail(error)
+            self._fail(work, error)
 
-    def _fail(self, error: Exception) -> None:
-        if not self.stopping and self.work.failure is None:
-            self.work.failure = error
+    def _fail(self, work: _Pass, error: Exception) -> None:
+        if not self.stopping and work.failure is None:
+            work.failure = error
 
     def _died(self) -> CacheError:
         code = self.process.wait()
@@ -414,16 +450,18 @@ def _send(pipe: Any, message: object) -> None:
 
 
 def serve() -> None:
-    """Run a helper: a `Job` and all names, then chunks, from standard input; answers to standard output."""
+    """Run a helper: jobs with all their names, and chunks, from standard input; answers to standard output."""
     back = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not land among the answers
     to = sys.stdin.buffer
     try:
-        job, names = pickle.load(to)
-        reader = Reader(job)
         while True:
-            first, end = pickle.load(to)
-            _send(back, reader.chunk(first, names[first:end]))
+            message = pickle.load(to)
+            if isinstance(message[0], Job):
+                reader, names = Reader(message[0]), message[1]
+            else:
+                first, end = message
+                _send(back, reader.chunk(first, names[first:end]))
     except (EOFError, BrokenPipeError):
         pass  # the caller is gone
     except OSError as error:

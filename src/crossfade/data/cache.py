@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data._reading import Findings, Job, Progress, _cannot_write, read_files, row_sums
+from crossfade.data._reading import DIGEST_BYTES, Crew, Findings, Job, Progress, _cannot_write, row_sums
 from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
 from crossfade.data.scan import Index, Listing, list_folder
 from crossfade.errors import CacheError, ConfigError
@@ -109,12 +109,11 @@ def prepare(
         raise ConfigError(f"prepare: size is a side in pixels, at least 1. Got {size}. Pass size=32, say.")
     if channels not in (None, 1, 3):
         raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colours.")
-    listing = list_folder(root)
-    wanted = _Wanted(size, channels, fit, max_pixels)
     home = _home(cache_dir)
-    shelf = _Shelf(home, listing, wanted)
-    hit = shelf.find(workers, progress)
-    return hit if hit is not None else shelf.build(workers, progress)
+    with Crew(workers) as crew:
+        listing = list_folder(root, crew.expect)
+        shelf = _Shelf(home, listing, _Wanted(size, channels, fit, max_pixels), crew, progress)
+        return shelf.find() or shelf.build()
 
 
 def default_cache_dir() -> Path:
@@ -174,39 +173,39 @@ def _choose_size(shapes: NDArray[np.int32]) -> int:
 class _Shelf:
     """The place in the cache directory for one listing of files and one wish."""
 
-    def __init__(self, home: Path, listing: Listing, wanted: _Wanted) -> None:
+    def __init__(self, home: Path, listing: Listing, wanted: _Wanted, crew: Crew, progress: Progress | None) -> None:
         self.home, self.listing, self.wanted = home, listing, wanted
+        self.crew, self.progress = crew, progress
         names = "\0".join(listing.paths).encode("utf-8", "surrogateescape")
         wish = json.dumps([VERSION, wanted.size, wanted.channels, wanted.fit, wanted.max_pixels])
         self.name = blake2b(names + b"\0\0" + wish.encode(), digest_size=8).hexdigest()
 
-    def find(self, workers: int | None, progress: Progress | None) -> tuple[Index, Cache] | None:
+    def find(self) -> tuple[Index, Cache] | None:
         """The finished cache of these very files, or None."""
         if not any(self.home.glob(f"{self.name}-*")):
             return None
-        job = Job("hash", self.listing.prefix, self.wanted.max_pixels)
-        found = read_files(job, self.listing.paths, workers=workers, progress=progress)
+        found = self.crew.read(self._job("hash"), self.listing.paths, self.progress)
         for folder in sorted(self.home.glob(f"{self.name}-{_content(found)}-*")):
-            opened = self._open(folder, found.digests, reused=True)
-            if opened is not None:
-                return opened
+            if (opened := self._open(folder, reused=True)) is not None:
+                cache, earlier = opened
+                return self.listing.index(replace(earlier, digests=found.digests)), cache
         return None
 
-    def build(self, workers: int | None, progress: Progress | None) -> tuple[Index, Cache]:
+    def build(self) -> tuple[Index, Cache]:
         """Read, decode and publish."""
         try:
             with _workshop(self.home) as folder:
-                found, size, channels = self._write_pixels(folder, workers, progress)
-                self.listing.index(found)  # says what is wrong with the pictures before anything is published
+                found, size, channels = self._write_pixels(folder)
+                index = self.listing.index(found)  # says what is wrong with the pictures before anything is published
                 kept = np.flatnonzero(found.shapes[:, 0] > 0)
                 _finish_pixels(folder / "pixels.npy", kept, len(found.shapes), (size, size, channels))
                 self._write_notes(folder, found, kept, size, channels)
                 final = self.home / f"{self.name}-{_content(found)}-{size}x{channels}"
-                return self._publish(folder, final, found.digests)
+                return self._publish(folder, final, index)
         except OSError as error:
             raise _cannot_write(error) from error
 
-    def _publish(self, folder: Path, final: Path, digests: NDArray[np.uint8]) -> tuple[Index, Cache]:
+    def _publish(self, folder: Path, final: Path, index: Index) -> tuple[Index, Cache]:
         """Give a finished folder its name. If another process was first, its folder is used, if whole."""
         for _ in range(2):
             try:
@@ -217,18 +216,22 @@ class _Shelf:
                     raise
                 reused = True
             _flush_folder(self.home)
-            if (opened := self._open(final, digests, reused=reused)) is not None:
-                return opened
+            if (cache := self._open(final, reused=reused)) is not None:
+                return index, cache[0]
         raise CacheError(
             f"cache: what was written must be readable. Got other bytes back from {final}. "
             "Check the disk, or pass another cache_dir."
         )
 
-    def _write_pixels(self, folder: Path, workers: int | None, progress: Progress | None) -> tuple[Findings, int, int]:
+    def _write_pixels(self, folder: Path) -> tuple[Findings, int, int]:
         """One pass over the files; a second one only if the size was guessed wrongly."""
-        size, channels = self._guess(workers)
+        output = folder / "pixels.npy"
+        size, channels = self._guess()
         for _ in range(3):
-            found = self._read_into(folder / "pixels.npy", size, channels, workers, progress)
+            output.write_bytes(b"")
+            job = self._job("decode", str(output), size, channels)
+            with _flushing(output):
+                found = self.crew.read(job, self.listing.paths, self.progress)
             chosen = self.wanted.choose(found.shapes)
             if chosen == (size, channels):
                 return found, size, channels
@@ -238,34 +241,20 @@ class _Shelf:
             "Run again when the folder is at rest."
         )
 
-    def _read_into(
-        self, output: Path, size: int, channels: int, workers: int | None, progress: Progress | None
-    ) -> Findings:
-        output.write_bytes(b"")
-        job = Job(
-            "decode",
-            self.listing.prefix,
-            self.wanted.max_pixels,
-            output=str(output),
-            offset=_HEADER_BYTES,
-            size=size,
-            channels=channels,
-            fit=self.wanted.fit,
-        )
-        with _flushing(output):
-            return read_files(job, self.listing.paths, workers=workers, progress=progress)
-
-    def _guess(self, workers: int | None) -> tuple[int, int]:
+    def _guess(self) -> tuple[int, int]:
         """Size and channels from a few files if they are alike, else from the headers of all."""
         if self.wanted.size is not None and self.wanted.channels is not None:
             return self.wanted.size, self.wanted.channels
-        job = Job("header", self.listing.prefix, self.wanted.max_pixels)
-        paths = self.listing.paths
-        few = read_files(job, paths[:: max(1, len(paths) // _GUESS_FILES)], workers=1).shapes
+        job, paths = self._job("header"), self.listing.paths
+        few = self.crew.read(job, paths[:: max(1, len(paths) // _GUESS_FILES)]).shapes
         few = few[few[:, 0] > 0]
         if len(few) and (self.wanted.size is not None or (few[:, :2] == few[0, 0]).all()):
             return self.wanted.choose(few)
-        return self.wanted.choose(read_files(job, paths, workers=workers).shapes)
+        return self.wanted.choose(self.crew.read(job, paths).shapes)
+
+    def _job(self, what: str, output: str | None = None, size: int = 0, channels: int = 3) -> Job:
+        prefix, fit = self.listing.prefix, self.wanted.fit
+        return Job(what, prefix, self.wanted.max_pixels, output, _HEADER_BYTES, size, channels, fit)
 
     def _write_notes(self, folder: Path, found: Findings, kept: NDArray[np.int64], size: int, channels: int) -> None:
         sums, shapes = found.sums[kept], found.shapes
@@ -284,24 +273,22 @@ class _Shelf:
             json.dump(meta, file)
             _flush(file)
 
-    def _open(self, folder: Path, digests: NDArray[np.uint8], *, reused: bool) -> tuple[Index, Cache] | None:
-        """A published cache; None, after taking it away, if it is damaged."""
+    def _open(self, folder: Path, *, reused: bool) -> tuple[Cache, Findings] | None:
+        """A published cache and what was found when it was made; None, after taking it away, if it is damaged."""
         try:
             meta = json.loads((folder / "meta.json").read_text("ascii"))
             shapes = np.load(folder / "shapes.npy", allow_pickle=False)
             sums = np.load(folder / "sums.npy", allow_pickle=False)
-            pixels = _map_pixels(
-                folder / "pixels.npy", (meta["pictures"], meta["size"], meta["size"], meta["channels"])
-            )
+            size, channels = meta["size"], meta["channels"]
+            pixels = _map_pixels(folder / "pixels.npy", (meta["pictures"], size, size, channels))
             whole = _is_whole(meta, shapes, sums, pixels, len(self.listing.paths), check=reused)
         except Exception:  # NumPy's reader meets a damaged file with errors of many kinds
             whole = False
         if not whole:
             _discard(folder)
             return None
-        refused = [(int(row), str(reason), str(text)) for row, reason, text in meta["refused"]]
-        index = self.listing.index(Findings(digests, shapes, sums, refused))
-        return index, Cache(pixels, meta["size"], meta["channels"], self.wanted.fit, folder.name, folder, reused)
+        cache = Cache(pixels, size, channels, self.wanted.fit, folder.name, folder, reused)
+        return cache, Findings(np.zeros((0, DIGEST_BYTES), np.uint8), shapes, sums, meta["refused"])
 
 
 def _content(found: Findings) -> str:

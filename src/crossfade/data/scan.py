@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data._reading import Findings, Job, Progress, read_files
+from crossfade.data._reading import Crew, Findings, Job, Progress
 from crossfade.data.decode import MAX_PIXELS
 from crossfade.errors import DataError
 
@@ -149,9 +150,10 @@ def scan(
     Raises:
         DataError: the folder cannot be trained on at all; the message says why and what to do.
     """
-    listing = list_folder(root)
-    job = Job("decode", listing.prefix, max_pixels)
-    return listing.index(read_files(job, listing.paths, workers=workers, progress=progress))
+    with Crew(workers) as crew:
+        listing = list_folder(root, crew.expect)
+        job = Job("decode", listing.prefix, max_pixels)
+        return listing.index(crew.read(job, listing.paths, progress))
 
 
 # ------------------------------------------------------------------------------------------------ listing
@@ -162,6 +164,7 @@ class Listing:
     """The files of a folder before any is opened: `paths`, `labels` and `parts` go together."""
 
     root: Path
+    expect: Callable[[int], None] = lambda files: None
     classes: tuple[str, ...] = ()
     paths: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
@@ -216,8 +219,11 @@ class Listing:
                 )
 
 
-def list_folder(root: str | os.PathLike[str]) -> Listing:
-    """Find the class folders of `root` and the files in them, without opening any."""
+def list_folder(root: str | os.PathLike[str], expect: Callable[[int], None] = lambda files: None) -> Listing:
+    """Find the class folders of `root` and the files in them, without opening any.
+
+    `expect` is told after each class how many files there are so far.
+    """
     given = Path(root)
     try:
         folder = given.resolve(strict=True)
@@ -231,7 +237,7 @@ def list_folder(root: str | os.PathLike[str]) -> Listing:
         ) from None
     except OSError as error:
         raise DataError(f"scan: the folder must be readable. Got {error.strerror} for {_show(given)}.") from None
-    return _list_root(Listing(folder), entries)
+    return _list_root(Listing(folder, expect), entries)
 
 
 def _list_root(listing: Listing, entries: list[os.DirEntry[str]]) -> Listing:
@@ -363,6 +369,7 @@ def _list_class(listing: Listing, folder: str, label: int, part: str) -> None:
     listing.paths += paths
     listing.labels += [label] * len(paths)
     listing.parts += [part] * len(paths)
+    listing.expect(len(listing.paths))
 
 
 def _odd_entry(root: Path, entry: os.DirEntry[str], path: str) -> Refusal | None:

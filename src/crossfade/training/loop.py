@@ -91,6 +91,7 @@ class Training:
             split.train,
             batch_size=config.batch_size,
             seed=config.seed,
+            drop_last=len(split.train) % config.batch_size == 1 < config.batch_size,  # batch norm needs two
             prepare=self._train_feed.prepare,
             threads=config.threads,
         )
@@ -132,12 +133,12 @@ class Training:
         return summary
 
     def _prepare_model(self) -> None:
-        """Show the first training pictures to a model that wants to see them before it learns (see models.fast)."""
+        """Show some training pictures, evenly spread, to a model that wants to see them before it learns (see models.fast)."""
         prepare = getattr(self.model, "prepare", None)
         if prepare is None:
             return
-        first = self.pictures.split.train[:PREPARE_PICTURES]
-        loader = self._evaluation_loader(first)
+        train = self.pictures.split.train
+        loader = self._evaluation_loader(train[:: -(-len(train) // PREPARE_PICTURES)])
         images = torch.cat([self._plain_feed.to_device(ready)[0] for ready in loader.epoch(0)])
         prepare(images)
 

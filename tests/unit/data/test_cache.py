@@ -350,7 +350,11 @@ def test_what_a_dead_build_left_is_cleared_away_but_not_what_a_living_one_needs(
     os.close(handle)
 
 
-def test_a_file_that_vanishes_while_it_is_read_is_refused(root: Path, home: Path) -> None:
+def test_a_file_that_vanishes_while_it_is_read_is_refused(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PROBE_FILES", 1)
+
     def vanish(done: int, total: int) -> None:
         (root / "a/004.png").unlink(missing_ok=True)
 
@@ -360,7 +364,11 @@ def test_a_file_that_vanishes_while_it_is_read_is_refused(root: Path, home: Path
     assert index.counts == {"a": 4, "b": 6}
 
 
-def test_pictures_that_change_at_every_pass_are_an_error(root: Path, home: Path) -> None:
+def test_pictures_that_change_at_every_pass_are_an_error(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PROBE_FILES", 1)
+
     def restless(done: int, total: int) -> None:
         for path in root.glob("*/*.png"):
             if done == 1:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from crossfade.data import Index, scan
-from crossfade.data._reading import Job, read_files
+from crossfade.data._reading import Crew, Job
 from crossfade.data.decode import REASONS
 from crossfade.data.scan import natural_key
 from crossfade.errors import CacheError, DataError
@@ -179,7 +179,7 @@ def test_a_socket_is_not_opened(tmp_path: Path) -> None:
 def test_a_pipe_that_took_the_place_of_a_file_does_not_stop_us(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     job = Job("decode", f"{tmp_path}/", 10**8)
-    found = read_files(job, ["pipe.jpg", "missing.jpg", "."], workers=1)
+    found = Crew(1).read(job, ["pipe.jpg", "missing.jpg", "."])
     assert [reason for _, reason, _ in found.refused] == ["empty_file", "unreadable", "unreadable"]
     assert not found.shapes.any()
 
@@ -284,6 +284,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def always_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossfade.data._reading.HELPERS_PAY_SECONDS", 0.0)
+    monkeypatch.setattr("crossfade.data._reading.HELPERS_HELP_SECONDS", 0.0)
 
 
 def same(one: Index, other: Index) -> bool:
@@ -315,6 +316,18 @@ def count_helpers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[byte
 
     monkeypatch.setattr("crossfade.data._reading.subprocess.Popen", popen)
     return started
+
+
+def test_helpers_wake_up_while_many_files_are_listed(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = count_helpers(monkeypatch)
+    monkeypatch.setattr("crossfade.data._reading.MANY_FILES", 300)
+    seen: list[int] = []
+    scan(many, workers=2, progress=lambda done, total: seen.append(len(started)))
+    assert seen[0] == 1, "before the first file is read"
+    assert started[0].poll() is not None
+    started.clear()
+    scan(many, workers=1)
+    assert not started
 
 
 def test_progress_counts_up_to_the_total(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +388,7 @@ def test_a_script_needs_no_main_guard_and_loads_no_framework(many: Path, tmp_pat
     script.write_text(
         "import sys\n"
         "import crossfade.data._reading as reading\n"
-        "reading.HELPERS_PAY_SECONDS = 0.0\n"
+        "reading.HELPERS_PAY_SECONDS = reading.HELPERS_HELP_SECONDS = 0.0\n"
         "from crossfade.data import scan\n"
         f"print(len(scan({str(many)!r}, workers=2)))\n"
         "heavy = {'torch', 'numba', 'scipy', 'matplotlib', 'multiprocessing'} & set(sys.modules)\n"

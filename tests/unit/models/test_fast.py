@@ -81,3 +81,11 @@ def test_units_start_as_the_identity():
         unit = build("fast", num_classes=3).units[2]
     images = torch.randn(2, 256, 8, 8)
     assert torch.equal(unit.conv(images), images)
+
+
+def test_the_sign_of_a_filter_is_fixed_by_its_largest_entry():
+    layer = Whiten(3)
+    layer.prepare(blurred(50))
+    filters = layer.weight[: layer.out_channels // 2].flatten(1)
+    largest = filters.gather(1, filters.abs().argmax(dim=1, keepdim=True))
+    assert (largest > 0).all()
