@@ -36,7 +36,7 @@ def beside_peers(work: str, ours: Timing, peers: Sequence[Timing], bar: float, *
     if not peers:
         return Line(work, _speed(ours, pictures), "none is installed", "-", floor, "not judged")
     best = min(peers, key=lambda peer: peer.median)
-    ratio = ours.median / best.median
+    ratio = best.median / ours.median
     named = f"{_speed(best, pictures)} ({best.name})"
     return Line(work, _speed(ours, pictures), named, f"{ratio:.1f}x", floor, _yes(ratio >= bar))
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from crossfade.arrays.dispatch import mix_images, mix_targets
 from crossfade.errors import ConfigError, MissingExtra
 from crossfade.mixing.plan import Plan
@@ -63,9 +65,9 @@ class Collate:
         if not isinstance(policy, Policy):
             raise ConfigError(f"Collate: needs a policy, such as crossfade.MixUp(). Got {policy!r}.")
         derive_rng(seed)
-        if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
+        if not _is_whole(num_classes) or num_classes < 1:
             raise ConfigError(f"Collate: num_classes must be a whole number from 1 on. Got {num_classes!r}.")
-        self.policy, self.num_classes, self.seed = policy, num_classes, seed
+        self.policy, self.num_classes, self.seed = policy, int(num_classes), seed
         self.rank = _rank() if rank is None else rank
         self.collate = collate
         # Shared memory, because persistent workers hold a copy of this object that no attribute would reach:
@@ -75,7 +77,7 @@ class Collate:
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch begins; reaches the workers, persistent ones too."""
-        if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+        if not _is_whole(epoch) or epoch < 0:
             raise ConfigError(f"Collate.set_epoch: epochs are whole numbers from 0 on. Got {epoch!r}.")
         generation = int(self._announced[1]) + 1
         self._announced.copy_(torch.tensor([epoch, generation, _UNKNOWN]))
@@ -101,6 +103,10 @@ class Collate:
         if epoch != _UNKNOWN and (worker is None or meant_for == drawn):
             return 0, epoch, 0, step
         return 1, drawn >> 32, drawn & 0xFFFFFFFF, step
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _rank() -> int:

@@ -11,7 +11,7 @@ import crossfade as cf
 from crossfade.mixing import reference
 from crossfade.vision.augment import Augmentation
 from tests.contract.backends import BACKENDS
-from tests.contract.rules import CLOSE
+from tests.contract.rules import assert_close
 from tests.strategies import pictures, plans
 
 seeds = st.integers(0, 2**32)
@@ -32,9 +32,7 @@ def test_images_match_the_reference(backend, data, plan, channels, layout, seed)
         got = backend.leave(backend.mix_images(images, plan, layout))
     np.testing.assert_array_equal(backend.leave(images), kept)
     exact = reference.mix_images(given_to_both.astype(np.float64), plan, layout)
-    whole = dtype == "uint8"
-    close = {"rtol": 0, "atol": 0.5001} if whole else {"rtol": CLOSE[dtype], "atol": 10 * CLOSE[dtype]}
-    np.testing.assert_allclose(got.astype(np.float64), exact, **close)
+    assert_close(got, exact, dtype)
 
 
 @every_backend

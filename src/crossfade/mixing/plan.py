@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from crossfade.errors import PlanError
 
 Shape = tuple[int, int, int]
-_DAMAGED = (EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 FORMAT = 1
 
 
@@ -75,7 +75,7 @@ class Plan:
             raise PlanError(
                 f"Plan: {name} must be {np.dtype(dtype)} with {ndim} axes. Got {given.dtype} {given.shape}."
             )
-        array = given.astype(dtype, copy=True)
+        array = given.astype(dtype, order="C", copy=True)
         _require(kinds != "iu" or bool((array == given).all()), f"{name} within {np.dtype(dtype)}", "larger numbers")
         array.flags.writeable = False
         object.__setattr__(self, name, array)

@@ -97,7 +97,7 @@ def check_shape(shape: Shape) -> Shape:
 def check_positive(who: str, name: str, value: float) -> None:
     """Raise PlanError unless `value` is a finite number above 0."""
     if not _is_number(value) or not 0 < value <= LARGEST_ALPHA:
-        raise PlanError(f"{who}: {name} must be a finite number above 0. Got {value!r}. Try {name}=1.0.")
+        raise PlanError(f"{who}: {name} must be a finite number above 0, at most 1e9. Got {value!r}. Try {name}=1.0.")
 
 
 def check_fraction(who: str, name: str, value: float) -> None:

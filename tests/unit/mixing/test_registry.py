@@ -39,12 +39,12 @@ BAD = {
     "mixup:alpha": "options are written name=value, after a colon. Got 'alpha'",
     "mixup:alpha=": "name=value",
     "mixup:=1": "no option is called ''",
-    "mixup:alpha=0": "alpha must be a finite number above 0. Got 0.0",
-    "mixup:alpha=-1": "above 0. Got -1.0",
-    "mixup:alpha=nan": "above 0. Got nan",
-    "mixup:alpha=inf": "above 0. Got inf",
-    "mixup:alpha=much": "above 0. Got 'much'",
-    "mixup:alpha=true": "above 0. Got True",
+    "mixup:alpha=0": "alpha must be a finite number above 0, at most 1e9. Got 0.0",
+    "mixup:alpha=-1": "above 0, at most 1e9. Got -1.0",
+    "mixup:alpha=nan": "above 0, at most 1e9. Got nan",
+    "mixup:alpha=inf": "above 0, at most 1e9. Got inf",
+    "mixup:alpha=much": "above 0, at most 1e9. Got 'much'",
+    "mixup:alpha=true": "above 0, at most 1e9. Got True",
     "mixup:alpha=1,alpha=2": "twice",
     "mixup:p=2": "p must be a number from 0 to 1",
     "mixup:until=-1": "fraction must be a number from 0 to 1",
@@ -73,7 +73,7 @@ def test_defaults_hold_where_the_text_and_the_method_leave_room():
 
 
 def test_bad_defaults_are_named_too():
-    with pytest.raises(cf.ConfigError, match=r"above 0. Got 0"):
+    with pytest.raises(cf.ConfigError, match=r"above 0, at most 1e9. Got 0"):
         policy_from_spec("mixup", {"alpha": 0})
 
 
