@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -27,11 +28,13 @@ def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> 
     if kernels is None or images.dtype not in (np.uint8, np.float32, np.float64) or not out.flags.c_contiguous:
         _mix_plain(_pixels(images, layout), plan, _pixels(out, layout))
         return out
-    kernel = kernels.mix_bytes if images.dtype == np.uint8 else kernels.mix_float
     source, target = _planes(images, layout), _planes(out, layout)
     step = 1 if layout == "NCHW" else images.shape[3]
-    stack = _stack(plan)
-    parallel.share(lambda a, b: kernel(source, target, *stack, step, a, b), len(plan), out.nbytes)
+    if images.dtype != np.uint8 and _is_pairs(plan):
+        _share(kernels.mix_pairs, plan, out, source, target, plan.source, plan.opacity, plan.box, step)
+    else:
+        kernel = kernels.mix_bytes if images.dtype == np.uint8 else kernels.mix_float
+        _share(kernel, plan, out, source, target, *_stack(plan), step)
     return out
 
 
@@ -53,9 +56,14 @@ def render(
     source, target = _planes(images, layout), _planes(out, layout)
     step = 1 if layout == "NCHW" else images.shape[3]
     scales, shifts = (_along_rows(values, layout, target.shape[3]) for values in (scale, shift))
-    drawn = _NO_AUGMENT if augment is None else _drawn(augment)
-    arguments = (source, target, *_stack(plan), step, scales, shifts, *drawn)
-    parallel.share(lambda a, b: kernels.render(*arguments, a, b), len(plan), out.nbytes)
+    pairs = (plan.source, plan.opacity, plan.box, step, scales, shifts)
+    if not _is_pairs(plan):
+        drawn = _NO_AUGMENT if augment is None else (True, *_drawn(augment))
+        _share(kernels.render, plan, out, source, target, *_stack(plan), step, scales, shifts, *drawn)
+    elif augment is None:
+        _share(kernels.render_pairs, plan, out, source, target, *pairs)
+    else:
+        _share(kernels.render_pairs_augmented, plan, out, source, target, *pairs, *_drawn(augment))
     return out
 
 
@@ -130,6 +138,15 @@ def load_kernels() -> ModuleType | None:
         return None
 
 
+def _is_pairs(plan: Plan) -> bool:
+    """Whether the plan is of the common kind that has kernels of its own."""
+    return plan.layers == 2 and plan.mask is None and bool((plan.source >= 0).all())
+
+
+def _share(kernel: Callable[..., None], plan: Plan, out: Array, *arguments: Any) -> None:
+    parallel.share(lambda start, stop: kernel(*arguments, start, stop), len(plan), out.nbytes)
+
+
 def _stack(plan: Plan) -> tuple[Any, ...]:
     """The plan as the kernels take it."""
     mask = _NO_MASK if plan.mask is None else plan.mask
@@ -138,7 +155,7 @@ def _stack(plan: Plan) -> tuple[Any, ...]:
 
 def _drawn(augment: DrawnAugmentation) -> tuple[Any, ...]:
     flip, offset = np.ascontiguousarray(augment.flip, np.bool_), np.ascontiguousarray(augment.offset, np.int64)
-    return True, flip, offset, augment.padding == "reflect"
+    return flip, offset, augment.padding == "reflect"
 
 
 def _planes(images: Array, layout: Layout) -> Array:

@@ -23,7 +23,7 @@ Tensor = torch.Tensor
 def mix_images(images: Tensor, plan: Plan, layout: Layout, out: Tensor | None) -> Tensor:
     """See `crossfade.mix_images`. Gradients pass through, unless `out` is given."""
     if _runs_on_host(images) and images.dtype in (torch.uint8, torch.float32, torch.float64):
-        out = torch.empty_like(images) if out is None else out
+        out = _empty_like(images, images.dtype) if out is None else out
         pixels, target, seen = _dense(images, out, layout)
         host.mix_images(pixels, plan, seen, target)
         return out
@@ -44,7 +44,7 @@ def render(
 ) -> Tensor:
     """See `crossfade.render`."""
     if _runs_on_host(images):
-        out = torch.empty_like(images, dtype=torch.float32) if out is None else out
+        out = _empty_like(images, torch.float32) if out is None else out
         pixels, target, seen = _dense(images, out, layout)
         host.render(pixels, plan, scale, shift, seen, augment, target)
         return out
@@ -143,6 +143,16 @@ def _dense(images: Tensor, out: Tensor, layout: Layout) -> tuple[NDArray[Any], N
         images, out = images.permute(swapped), out.permute(swapped)
         layout = "NHWC" if layout == "NCHW" else "NCHW"
     return images.detach().numpy(), out.detach().numpy(), layout
+
+
+def _empty_like(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """New memory in the same order. NumPy asks the system for huge pages, which PyTorch does not: half the time."""
+    shaped = torch.empty_like(images, dtype=dtype, device="meta")
+    order = sorted(range(images.ndim), key=lambda axis: -shaped.stride(axis))
+    if 1 in shaped.shape:
+        return torch.empty_like(images, dtype=dtype)
+    memory = np.empty([shaped.shape[axis] for axis in order], str(dtype).removeprefix("torch."))
+    return torch.from_numpy(memory).permute(*(order.index(axis) for axis in range(images.ndim)))
 
 
 def _on(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from tests.strategies import pictures
 def test_rounding_is_to_nearest_even_over_the_whole_range():
     row = np.arange(0, 255.25, 0.25, dtype=np.float32)
     out = np.empty(row.size, np.uint8)
-    kernels._round(out, row)
+    kernels._round(out, np.uintp(0), row, np.uintp(row.size))
     np.testing.assert_array_equal(out, np.rint(row))
 
 

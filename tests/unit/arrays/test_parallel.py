@@ -105,8 +105,12 @@ def test_a_forked_worker_that_inherits_a_pool(threads):
     ours, theirs = context.Pipe()
     child = context.Process(target=_in_a_worker, args=(theirs,))
     child.start()
-    for count in (1, 3):
-        assert ours.poll(60)
-        assert ours.recv() == (count, want)
-    child.join(60)
-    assert child.exitcode == 0
+    try:
+        for count in (1, 3):
+            assert ours.poll(30)
+            assert ours.recv() == (count, want)
+        child.join(30)
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+        child.join()

@@ -64,7 +64,9 @@ def test_what_is_a_shape(shape):
 @pytest.mark.parametrize("alpha", [0, -1, -0.0, float("nan"), float("inf"), "1", None, True, 1j, 10**400, [1.0]])
 @pytest.mark.parametrize("policy", [cf.MixUp, cf.CutMix])
 def test_alpha_must_be_a_finite_number_above_zero(policy, alpha):
-    with pytest.raises(cf.PlanError, match=rf"{policy.__name__}: alpha must be a finite number above 0, at most 1e9. Got .*\. Try"):
+    with pytest.raises(
+        cf.PlanError, match=rf"{policy.__name__}: alpha must be a finite number above 0, at most 1e9. Got .*\. Try"
+    ):
         policy(alpha)
 
 
