@@ -11,7 +11,6 @@ import numpy as np
 
 from crossfade.arrays.dispatch import mix_images, mix_targets
 from crossfade.errors import ConfigError, MissingExtra
-from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
 
@@ -83,6 +82,7 @@ class Collate:
         self._announced.copy_(torch.tensor([epoch, generation, _UNKNOWN]))
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Any, Any]:
+        """Stack samples and mix them."""
         images, labels = self.collate(samples)
         batch, _, height, width = images.shape
         rng = derive_rng(self.seed, Stream.COLLATE, *self._place(), self.rank)

@@ -40,7 +40,10 @@ def test_help_of_every_command(call: Call, command: str) -> None:
 
 
 def test_help_does_not_import_torch_or_numpy() -> None:
-    program = "import sys; from crossfade.cli import run; run(['--help']); print(sorted({'torch','numpy'} & set(sys.modules)))"
+    program = (
+        "import sys; from crossfade.cli import run; run(['--help']); "
+        "print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip().endswith("[]")
 
@@ -86,14 +89,16 @@ def test_predict_on_a_run_of_another_version(call: Call, corners: Path) -> None:
 
 
 def test_compare_with_file_and_flags(call: Call, corners: Path) -> None:
-    Path("run.toml").write_text('arm = ["none", "mixup"]\nseeds = [4, 5]\nmodel = "cnn4"\nepochs = 5\nbatch_size = 16\n')
+    Path("run.toml").write_text(
+        'arm = ["none", "mixup"]\nseeds = [4, 5]\nmodel = "cnn4"\nepochs = 5\nbatch_size = 16\n'
+    )
     code, out, _ = call("compare", corners, "-c", "run.toml", "--epochs", "1", "--precision", "float32", "-o", "c")
     assert code == 0
     summary = json.loads(Path("c/summary.json").read_text())
     assert summary["seeds"] == [4, 5]
     assert list(summary["arms"]) == ["none", "mixup"]
     assert summary["verdict"] in out
-    assert 'epochs = 1' in Path("c/config.toml").read_text()
+    assert "epochs = 1" in Path("c/config.toml").read_text()
     assert len(Path("c/none/seed-4/metrics.jsonl").read_text().splitlines()) == 1
     code, _, _ = call("compare", corners, "-c", "c/config.toml", "-o", "again")
     again = json.loads(Path("again/summary.json").read_text())
@@ -132,7 +137,9 @@ def test_preview(call: Call, corners: Path) -> None:
         (["report", "nowhere"], 1, "report"),
     ],
 )
-def test_mistakes_are_one_sentence(call: Call, corners: Path, arguments: list[str], code: int | None, words: str) -> None:
+def test_mistakes_are_one_sentence(
+    call: Call, corners: Path, arguments: list[str], code: int | None, words: str
+) -> None:
     got, _, err = call(*[corners if argument == "DATA" else argument for argument in arguments])
     assert got in ((1, 2) if code is None else (code,))
     assert words in err
@@ -203,7 +210,18 @@ def test_an_output_folder_that_cannot_be_written_is_said_before_the_first_epoch(
 
 
 def test_sigterm_saves_and_leaves_with_143(tmp_path: Path, corners: Path) -> None:
-    command = [sys.executable, "-m", "crossfade", "train", str(corners), *QUICK[:2], "--epochs", "100000", "--out", "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "crossfade",
+        "train",
+        str(corners),
+        *QUICK[:2],
+        "--epochs",
+        "100000",
+        "--out",
+        "run",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120

@@ -77,7 +77,7 @@ def test_the_same_comparison_gives_the_same_numbers(corners: Path, finished: tup
 def test_the_page_holds_the_verdict_and_loads_nothing(finished: tuple[Path, dict]) -> None:
     page = write_report(finished[0]).read_text()
     assert "<script" not in page
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert all(arm in page for arm in ARMS)
 
 

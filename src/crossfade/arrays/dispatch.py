@@ -261,9 +261,7 @@ def mix_masks(masks: Any, plan: Plan, *, layout: Layout | None = None) -> Any:
 def _label_layers(plan: Plan) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """For each layer, whose label counts and how much; a layer of weight 0 asks for the sample's own."""
     own = plan.source[:, 0]
-    return [
-        (np.where(plan.weight[:, k] > 0, plan.source[:, k], own), plan.weight[:, k]) for k in range(plan.layers)
-    ]
+    return [(np.where(plan.weight[:, k] > 0, plan.source[:, k], own), plan.weight[:, k]) for k in range(plan.layers)]
 
 
 def _backend(who: str, array: Any) -> Backend:

@@ -30,9 +30,7 @@ class DrawnAugmentation(Protocol):
         """What lies beyond the border."""
 
 
-def sample_grid(
-    augment: DrawnAugmentation, height: int, width: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def sample_grid(augment: DrawnAugmentation, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows (B, H) and columns (B, W) of the original that the augmented picture shows; -1 is black."""
     rows = _places(np.arange(height) + augment.offset[:, :1], height, augment.padding)
     columns = _places(np.arange(width) + augment.offset[:, 1:], width, augment.padding)

@@ -29,7 +29,7 @@ def _copy(out, o, line, u, count):
 
 @numba.njit(**_options)
 def _blend(out, o, line, u, count, opacity):
-    """out <- (1 - a) out + a line; exact where a is 0 or 1, whatever the numbers are."""
+    """Out <- (1 - a) out + a line; exact where a is 0 or 1, whatever the numbers are."""
     if opacity == 1:
         _copy(out, o, line, u, count)
     elif opacity > 0:
@@ -99,7 +99,7 @@ def _start(j, p, y, shape):
     return np.uintp(((j * shape[1] + p) * shape[2] + y) * shape[3])
 
 
-# ------------------------------------------------------------------- whole passes over two layers without a mask or fill
+# ------------------------------------------------------- whole passes over two layers without a mask or fill
 
 
 @numba.njit(**_options)
@@ -200,7 +200,7 @@ def render_pairs_augmented(
                     result[o + x] = lower[x] * scales[q + x] + shifts[q + x]
 
 
-# -------------------------------------------------------------------------------------------- whole passes over any plan
+# ------------------------------------------------------------------------------ whole passes over any plan
 
 
 @numba.njit(**_options)

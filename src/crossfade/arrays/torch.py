@@ -148,11 +148,8 @@ def _dense(images: Tensor, out: Tensor, layout: Layout) -> tuple[NDArray[Any], N
 def _empty_like(images: Tensor, dtype: torch.dtype) -> Tensor:
     """New memory in the same order. NumPy asks the system for huge pages, which PyTorch does not: half the time."""
     shaped = torch.empty_like(images, dtype=dtype, device="meta")
-    order = sorted(range(images.ndim), key=lambda axis: -shaped.stride(axis))
-    if 1 in shaped.shape:
-        return torch.empty_like(images, dtype=dtype)
-    memory = np.empty([shaped.shape[axis] for axis in order], str(dtype).removeprefix("torch."))
-    return torch.from_numpy(memory).permute(*(order.index(axis) for axis in range(images.ndim)))
+    memory = np.empty(shaped.numel(), str(dtype).removeprefix("torch."))
+    return torch.from_numpy(memory).as_strided(shaped.shape, shaped.stride())
 
 
 def _on(array: NDArray[Any], device: torch.device) -> Tensor:

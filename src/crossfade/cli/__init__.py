@@ -43,7 +43,7 @@ def _run(arguments: list[str]) -> int:
         return _say(str(error), getattr(error, "exit_code", 1))
 
 
-def _app():  # noqa: ANN202 - cyclopts is loaded only here
+def _app():
     from cyclopts import App
 
     from crossfade import __version__

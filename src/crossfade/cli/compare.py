@@ -8,14 +8,26 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from crossfade.cli.options import (
+    CompareFlags,
+    ConfigFile,
+    DataFolder,
+    Force,
+    Out,
+    arms_of,
+    free_name,
+    read_config,
+    seeds_of,
+)
 from crossfade.errors import ConfigError
-from crossfade.cli.options import CompareFlags, ConfigFile, DataFolder, Force, Out, arms_of, free_name, read_config, seeds_of
 
 DEFAULT_ARMS = ["none", "mixup", "cutmix"]
 DEFAULT_SEEDS = 3
 Arms = Annotated[
     list[str] | None,
-    Parameter(name="--arm", negative="", help="an arm, such as mixup:alpha=0.2; say it once for each [none mixup cutmix]"),
+    Parameter(
+        name="--arm", negative="", help="an arm, such as mixup:alpha=0.2; say it once for each [none mixup cutmix]"
+    ),
 ]
 Seeds = Annotated[str | None, Parameter(help="how many seeds, or which, as in 0,1,5 [default: 3]")]
 

@@ -32,7 +32,8 @@ TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
 CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
 
 DataFolder = Annotated[
-    Path, Parameter(help="folder of pictures: DATA/<class>/..., or DATA/train/<class>/... beside val, valid or test"),
+    Path,
+    Parameter(help="folder of pictures: DATA/<class>/..., or DATA/train/<class>/... beside val, valid or test"),
 ]
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"], help="a TOML file of the same options")]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="folder of the run [default: runs/<name>]")]

@@ -25,7 +25,7 @@ def predict(
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="print JSON")] = False,
     weights: Annotated[str, Parameter(name="--checkpoint", help="best (on validation) or last")] = "best",
 ) -> int:
-    """Name the classes of pictures. One that cannot be read is said, the others are still done, and the exit code is 1."""
+    """Name the classes of pictures. Of one that cannot be read it says so, does the others, and leaves with 1."""
     from crossfade.training.predict import load_run
 
     predictor = load_run(run, name=weights)

@@ -57,7 +57,7 @@ def _quiet(what: str) -> Tick:
     return tick
 
 
-def _Rate() -> Any:  # noqa: N802 - stands for the column class, which needs rich
+def _Rate() -> Any:
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 

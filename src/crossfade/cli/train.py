@@ -22,10 +22,9 @@ def train(
     bench = open_bench_into(data, settings, folder, force=force)
     write_json(folder / "data.json", bench.pictures.summary())
     with bar(f"{settings.model}, {settings.mix}") as tick:
-        summary = train_one(
-            bench, settings, folder, on_epoch=epoch_line(settings.mix, settings.epochs), on_step=tick
-        )
+        summary = train_one(bench, settings, folder, on_epoch=epoch_line(settings.mix, settings.epochs), on_step=tick)
     judged = summary["judged"]
+    accuracy, seconds = f"{100 * judged['accuracy']:.2f} %", f"{summary['seconds']:.1f} s"
     say("")
-    print(f"{judged['part']} accuracy {100 * judged['accuracy']:.2f} % ({judged['epoch']} epoch), {summary['seconds']:.1f} s")
+    print(f"{judged['part']} accuracy {accuracy} ({judged['epoch']} epoch), {seconds}")
     report_and_say(folder)

@@ -76,7 +76,13 @@ def compare(
         The summary, which is also in `summary.json`.
     """
     config = comparison.config
-    table = {**config.as_dict(), "mix": None, "seed": None, "arm": list(comparison.arms), "seeds": list(comparison.seeds)}
+    table = {
+        **config.as_dict(),
+        "mix": None,
+        "seed": None,
+        "arm": list(comparison.arms),
+        "seeds": list(comparison.seeds),
+    }
     record.write_head(folder, bench.pictures, table, bench.environment)
     record.write_json(folder / "data.json", bench.pictures.summary())
     found: dict[tuple[str, int], dict[str, Any]] = {}

@@ -44,7 +44,8 @@ class OneOf(Policy):
             weights = np.zeros(0)
         if weights.shape != (count,) or not ((weights >= 0) & (weights < 1e100)).all() or weights.sum() == 0:
             raise PlanError(
-                f"OneOf: needs {count} weights >= 0, one of them above 0. Got {self.weights!r}. Leave them out for equal."
+                f"OneOf: needs {count} weights >= 0, one of them above 0. Got {self.weights!r}. "
+                "Leave them out for equal ones."
             )
         return weights / weights.sum()
 

@@ -88,9 +88,7 @@ class Plan:
         _require(
             bool((self.source[:, 0] == np.arange(batch)).all()), "layer 0 to be the sample itself", self.source[:, 0]
         )
-        _require(
-            bool(((self.source >= -1) & (self.source < batch)).all()), f"sources in -1..{batch - 1}", self.source
-        )
+        _require(bool(((self.source >= -1) & (self.source < batch)).all()), f"sources in -1..{batch - 1}", self.source)
         _require(
             bool(((self.opacity >= 0) & (self.opacity <= 1)).all()) and bool((self.opacity[:, 0] == 1).all()),
             "opacities in 0..1, and 1 in layer 0",
@@ -103,7 +101,7 @@ class Plan:
             "layer 0 to fill the picture, of one size for all",
             self.box[:, 0],
         )
-        inside = (0 <= top) & (top <= bottom) & (bottom <= height) & (0 <= left) & (left <= right) & (right <= width)
+        inside = (top >= 0) & (top <= bottom) & (bottom <= height) & (left >= 0) & (left <= right) & (right <= width)
         _require(bool(inside.all()), f"boxes inside the {height} x {width} picture", self.box[~inside][:1])
         _require(self.fit in ("crop", "resize"), 'fit "crop" or "resize"', repr(self.fit))
         if self.mask is not None:
@@ -196,7 +194,7 @@ class Plan:
 
         For opaque boxes this is an integer count of pixels divided once by the integer area.
         """
-        batch, height, width = self.shape
+        _, height, width = self.shape
         areas, coverage = self._cells()
         shares = [(share * areas).sum(axis=(1, 2)) for share in _uncovered(coverage)]
         return np.stack(shares, axis=1) / (height * width)

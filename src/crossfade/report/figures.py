@@ -224,9 +224,7 @@ def _row(ax: Axes, row: int, arm: Scores, mean: str) -> None:
 
 
 @_styled
-def curves_figure(
-    curves: Sequence[Curve], *, title: str, percent: bool = False, legend: bool = False
-) -> Figure:
+def curves_figure(curves: Sequence[Curve], *, title: str, percent: bool = False, legend: bool = False) -> Figure:
     """The mean of each arm over its seeds, epoch by epoch, in a band from the lowest to the highest seed."""
     figure = Figure(figsize=(5, 3.3 if legend else 3.0))
     ax = figure.add_axes((0.11, 0.17, 0.885, 0.58 if legend else 0.68))
@@ -317,9 +315,7 @@ def _histogram(ax: Axes, edges: np.ndarray, counts: np.ndarray, color: str) -> N
 
 
 @_styled
-def mixed_grid(
-    images: np.ndarray, captions: Sequence[str], *, columns: int | None = None, title: str = ""
-) -> Figure:
+def mixed_grid(images: np.ndarray, captions: Sequence[str], *, columns: int | None = None, title: str = "") -> Figure:
     """Pictures in a grid, each over its caption; small ones are scaled up with crisp pixels.
 
     Args:
@@ -357,9 +353,7 @@ def preview_figure(
     figure = Figure(figsize=(shape.width, shape.height + shape.head + strip))
     _heading(figure, title)
     captions = [caption(w, names) for w, names in zip(weights, layer_names, strict=True)]
-    shares = [
-        [w for _, w in label_weights(row, names)] for row, names in zip(weights, layer_names, strict=True)
-    ]
+    shares = [[w for _, w in label_weights(row, names)] for row, names in zip(weights, layer_names, strict=True)]
     _pictures(figure, shape, images, captions, shares)
     full = shape.height + shape.head + strip
     ax = figure.add_axes((0.2 / shape.width, 0.5 / full, 1 - 0.4 / shape.width, 0.52 / full))
@@ -368,9 +362,7 @@ def preview_figure(
     _histogram(ax, np.linspace(0, 1, 51), np.histogram(mixed, bins=50, range=(0, 1))[0], PALETTE[1])
     ax.set_title("lambda, the weight a sample keeps", fontsize=9.5, pad=6)
     share = (
-        f"{100 * len(mixed) / len(lambdas):.0f}% of {len(lambdas):,} samples mixed"
-        if len(lambdas)
-        else "no samples"
+        f"{100 * len(mixed) / len(lambdas):.0f}% of {len(lambdas):,} samples mixed" if len(lambdas) else "no samples"
     )
     ax.text(1, 1.12, share, transform=ax.transAxes, ha="right", color=MUTED, fontsize=9)
     return figure
@@ -400,9 +392,7 @@ class _Grid:
 def _grid_shape(images: np.ndarray, columns: int | None) -> _Grid:
     n, height, width = images.shape[:3]
     columns = (
-        min(n, columns)
-        if columns
-        else min(n, min(range(3, 9), key=lambda c: (-n % c, abs(c - (1.6 * n) ** 0.5))))
+        min(n, columns) if columns else min(n, min(range(3, 9), key=lambda c: (-n % c, abs(c - (1.6 * n) ** 0.5))))
     )
     cell = 1.55
     return _Grid(columns, -(-n // columns), cell, (cell - 0.15) * min(3.0, height / width))

@@ -102,9 +102,7 @@ def training_page(run: record.Run) -> Page:
     values = {
         "name": _run_name(run.folder.resolve()),
         "headline": headline(run),
-        "results": [
-            (t, words.percent(p.get("accuracy")), words.number(p.get("loss"))) for t, p in found if p
-        ],
+        "results": [(t, words.percent(p.get("accuracy")), words.number(p.get("loss"))) for t, p in found if p],
         "commands": words.listing(run.summary.get("commands")),
         "facts": facts,
         "data": data,
@@ -118,9 +116,7 @@ def training_page(run: record.Run) -> Page:
 
 def headline(run: record.Run) -> str:
     """What came out of a training, in one sentence."""
-    by_part = (
-        {"part": part, **words.mapping(run.summary[part])} for part in ("test", "val") if part in run.summary
-    )
+    by_part = ({"part": part, **words.mapping(run.summary[part])} for part in ("test", "val") if part in run.summary)
     found = words.mapping(run.summary.get("judged")) or next(by_part, {})
     if words.number(found.get("accuracy")) is not None:
         part = {"test": "test ", "val": "validation "}.get(str(found.get("part")), "")
@@ -175,9 +171,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: (
-            value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value)
-        ),
+        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value),
     )
     environment.filters.update(
         svg=lambda plot: inline.svg(plot.figure, plot.name, plot.label), sentences=words.sentences

@@ -152,9 +152,7 @@ def read_comparison(folder: Path) -> Comparison:
 def _named(runs: dict[str, list[Run]], order: list[Any]) -> dict[str, list[Run]]:
     names = {arm: setting(settings(mine[0].config), "mix") for arm, mine in runs.items() if mine}
     found = {str(names.get(arm) or arm): mine for arm, mine in runs.items()}
-    return dict(
-        sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
-    )
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
 def _is_inside(folder: Path, path: str) -> bool:
@@ -264,19 +262,10 @@ def _seen(path: Path, notes: list[str]) -> Seen | None:
         notes.append(f"{path.name} cannot be read.")
         return None
     n = len(seen.images)
-    if (
-        seen.images.ndim != 4
-        or seen.images.dtype != np.uint8
-        or seen.images.shape[-1] not in (1, 3, 4)
-        or n == 0
-    ):
+    if seen.images.ndim != 4 or seen.images.dtype != np.uint8 or seen.images.shape[-1] not in (1, 3, 4) or n == 0:
         notes.append(f"{path.name} holds no pictures.")
         return None
-    if (
-        seen.weights.shape != seen.label_of_layer.shape
-        or seen.weights.shape[:1] != (n,)
-        or seen.mixed.shape != (n,)
-    ):
+    if seen.weights.shape != seen.label_of_layer.shape or seen.weights.shape[:1] != (n,) or seen.mixed.shape != (n,):
         notes.append(f"{path.name} holds pictures and weights that do not belong together.")
         return None
     return seen

@@ -115,9 +115,7 @@ def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison)
     """The dots of the seeds with their intervals, and the same for the paired differences."""
     baseline = words.baseline_of({**comparison.summary, "arms": arms})
     shown = [
-        figures.Scores(
-            name, numbers(arm.get("seeds")), mean, words.pair(arm.get("ci95")), figures.arm_color(i)
-        )
+        figures.Scores(name, numbers(arm.get("seeds")), mean, words.pair(arm.get("ci95")), figures.arm_color(i))
         for i, (name, arm) in enumerate(arms.items())
         if (mean := words.number(arm.get("mean"))) is not None
     ]
@@ -128,9 +126,7 @@ def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison)
         found.append(Plot("scores", label, picture, picture))
     gaps = [gap for i, name in enumerate(arms) if (gap := _gap(i, name, arms, baseline, comparison))]
     if gaps:
-        label = f"Differences to {baseline}: " + "; ".join(
-            f"{g.name} {words.points(g.mean)} points" for g in gaps
-        )
+        label = f"Differences to {baseline}: " + "; ".join(f"{g.name} {words.points(g.mean)} points" for g in gaps)
         picture = figures.differences_figure(gaps, baseline=str(baseline))
         found.append(Plot("differences", label, picture, picture))
     return found
@@ -214,8 +210,7 @@ class Batch:
 def batches(runs: Runs, classes: Sequence[str], first: int = 0) -> list[Batch]:
     """Each arm's first batch, from the first of its runs that kept one."""
     kept = [
-        (i, arm, next((run for run in mine if run.seen), None))
-        for i, (arm, mine) in enumerate(runs.items(), first)
+        (i, arm, next((run for run in mine if run.seen), None)) for i, (arm, mine) in enumerate(runs.items(), first)
     ]
     found = [(i, arm, run) for i, arm, run in kept if run is not None]
     budget = PICTURE_BUDGET // max(1, len(found))
@@ -229,8 +224,7 @@ def _batch(i: int, arm: str, run: Run, classes: Sequence[str], budget: int) -> B
     shown = []
     for address, weights, layers in zip(addresses, seen.weights, seen.label_of_layer, strict=False):
         names = [
-            classes[k] if 0 <= k < len(classes) else "no label" if k < 0 else f"class {k}"
-            for k in layers.tolist()
+            classes[k] if 0 <= k < len(classes) else "no label" if k < 0 else f"class {k}" for k in layers.tolist()
         ]
         parts = words.label_weights(weights.tolist(), names)
         visible = int((weights >= 0.005).sum())

@@ -172,8 +172,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(
         "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     )

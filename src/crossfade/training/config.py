@@ -45,7 +45,9 @@ class RunConfig:
     clip_norm: float | None = _option(None, "largest norm of the gradient")
     ema: float | None = _option(None, "decay of the running average of the weights, which is then evaluated")
     flip: bool = _option(True, "flip training pictures left-right at random")
-    pad: int | None = _option(None, "pixels by which training pictures are shifted; a sixteenth of the side if not said")
+    pad: int | None = _option(
+        None, "pixels by which training pictures are shifted; a sixteenth of the side if not said"
+    )
     size: int | None = _option(None, "side of the pictures in pixels; chosen by the folder if not said")
     channels: Literal[1, 3] | None = _option(None, "1 grey or 3 colour; by the pictures if not said")
     fit: Literal["stretch", "crop"] = _option("stretch", "how pictures are made square")

@@ -39,7 +39,9 @@ class Pictures:
 
     def per_class(self) -> dict[str, dict[str, int]]:
         """{part: {class: pictures}} of the parts that are used."""
-        counts = {part: np.bincount(self.index.labels[self.split.part(part)], minlength=len(self.classes)) for part in PARTS}
+        counts = {
+            part: np.bincount(self.index.labels[self.split.part(part)], minlength=len(self.classes)) for part in PARTS
+        }
         return {part: dict(zip(self.classes, map(int, n), strict=True)) for part, n in counts.items() if n.any()}
 
     def summary(self) -> dict[str, Any]:
@@ -48,9 +50,7 @@ class Pictures:
         return {**self.index.as_dict(), "parts": self.per_class(), **cached}
 
 
-def open_pictures(
-    root: Path, config: RunConfig, progress: Callable[[int, int], None] | None = None
-) -> Pictures:
+def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], None] | None = None) -> Pictures:
     """Scan, cache and split the folder `root` as the configuration says.
 
     Raises:

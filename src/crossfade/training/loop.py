@@ -133,7 +133,7 @@ class Training:
         return summary
 
     def _prepare_model(self) -> None:
-        """Show some training pictures, evenly spread, to a model that wants to see them before it learns (see models.fast)."""
+        """Show training pictures, evenly spread, to a model that wants to see some before it learns: models.fast."""
         prepare = getattr(self.model, "prepare", None)
         if prepare is None:
             return

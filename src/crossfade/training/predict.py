@@ -89,14 +89,14 @@ def load_run(run: str | os.PathLike[str], *, name: str = "best", device: str = "
     folder = Path(run)
     if not (folder / "checkpoints" / name).is_dir():
         kind = "a comparison; name one of its runs" if any(folder.glob("*/seed-*")) else "no run with weights"
-        raise ConfigError(f"predict: {folder} is {kind}, such as {folder}/none/seed-0. Pass the folder of one training.")
+        raise ConfigError(
+            f"predict: {folder} is {kind}, such as {folder}/none/seed-0. Pass the folder of one training."
+        )
     saved = checkpoint.load(folder / "checkpoints" / name)
     where = choose_device(device)
     try:
         state = saved.state
-        model = build(
-            state["model"], num_classes=len(state["classes"]), channels=state["channels"], size=state["size"]
-        )
+        model = build(state["model"], num_classes=len(state["classes"]), channels=state["channels"], size=state["size"])
         model.load_state_dict(saved.tensors["model"])
         feed = Feed(Normalisation(state["mean"], state["std"]), where)
         model = model.to(where, memory_format=torch.channels_last).eval()

@@ -42,7 +42,9 @@ def check_folder(folder: Path, *, force: bool) -> None:
                     f"out: {folder} exists, and runs are never overwritten. Choose another --out, or pass --force."
                 )
             if not folder.is_dir() or not all((folder / name).is_file() for name in _OURS):
-                raise ConfigError(f"out: {folder} is no run of crossfade, so --force does not remove it. Choose another.")
+                raise ConfigError(
+                    f"out: {folder} is no run of crossfade, so --force does not remove it. Choose another."
+                )
         standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=standing):
             pass
@@ -51,7 +53,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
 
 
 def make_folder(folder: Path, *, force: bool) -> None:
-    """Make an empty folder to write into; with `force` an earlier run that stands there is removed. See `check_folder`."""
+    """Make an empty folder to write into, see `check_folder`; with `force` an earlier run there is removed."""
     check_folder(folder, force=force)
     try:
         if folder.exists():

@@ -48,15 +48,11 @@ def make_training(
     folder.mkdir(parents=True, exist_ok=True)
     config += f"epochs = {epochs}\nmix = {json.dumps(clean(arm))}\n"
     (folder / "config.toml").write_text(config, encoding="utf-8")
-    write_json(
-        folder / "environment.json", {"crossfade": "0.1.0", "torch": "2.0", "python": "3.11", "cores": 2}
-    )
+    write_json(folder / "environment.json", {"crossfade": "0.1.0", "torch": "2.0", "python": "3.11", "cores": 2})
     write_json(folder / "classes.json", list(classes))
     write_split(folder / "split.csv", classes)
     steps = np.arange(1, epochs + 1)
-    curve = accuracy * (1 - np.exp(-3 * steps / max(1, epochs))) / (1 - np.exp(-3)) + rng.normal(
-        0, 0.004, epochs
-    )
+    curve = accuracy * (1 - np.exp(-3 * steps / max(1, epochs))) / (1 - np.exp(-3)) + rng.normal(0, 0.004, epochs)
     mixed = arm != "none"
     rows = [
         {
@@ -94,9 +90,7 @@ def make_training(
             "total": len(lam),
         },
     )
-    write_json(
-        folder / "confusion.json", {"part": part, "matrix": matrix(len(classes), accuracy, rng).tolist()}
-    )
+    write_json(folder / "confusion.json", {"part": part, "matrix": matrix(len(classes), accuracy, rng).tolist()})
     write_json(
         folder / "summary.json",
         {
@@ -130,9 +124,7 @@ def write_split(path: Path, classes: Sequence[str], per_class: int = 10) -> None
         writer.writerow(["path", "class", "part", "hash"])
         for name in classes:
             for i in range(per_class):
-                writer.writerow(
-                    [f"{name}/{i}.png", name, ("train", "train", "train", "val", "test")[i % 5], f"{i:x}"]
-                )
+                writer.writerow([f"{name}/{i}.png", name, ("train", "train", "train", "val", "test")[i % 5], f"{i:x}"])
 
 
 def write_seen(path: Path, images: np.ndarray, k: int, mixed: bool, rng: np.random.Generator) -> None:
@@ -205,13 +197,9 @@ def make_comparison(
     return folder
 
 
-def summary_of(
-    found: dict[str, list[float]], seeds: int, runs: dict[str, list[str]], part: str
-) -> dict[str, Any]:
+def summary_of(found: dict[str, list[float]], seeds: int, runs: dict[str, list[str]], part: str) -> dict[str, Any]:
     baseline, *others = found
-    differences = {
-        f"{arm} - {baseline}": _interval(np.subtract(found[arm], found[baseline]), "n") for arm in others
-    }
+    differences = {f"{arm} - {baseline}": _interval(np.subtract(found[arm], found[baseline]), "n") for arm in others}
     gap = next(iter(differences.values()), {"mean": 0.0, "ci95": None})
     low, high = (100 * end for end in gap["ci95"] or (0, 0))
     verdict = "No verdict: one seed is an anecdote."

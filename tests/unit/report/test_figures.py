@@ -28,9 +28,7 @@ DRAW: dict[str, Callable[[], Figure]] = {
     "scores": lambda: figures.scores_figure(SCORES),
     "differences": lambda: figures.differences_figure(SCORES, baseline="none"),
     "curves": lambda: figures.curves_figure(CURVES, title="Validation accuracy", percent=True, legend=True),
-    "lambda": lambda: figures.lambda_figure(
-        np.linspace(0, 1, 51), np.arange(50), title="mixup", unmixed=1, total=9
-    ),
+    "lambda": lambda: figures.lambda_figure(np.linspace(0, 1, 51), np.arange(50), title="mixup", unmixed=1, total=9),
     "grid": lambda: figures.mixed_grid(IMAGES, ["a"] * 5, title="five"),
     "preview": lambda: figures.preview_figure(IMAGES, WEIGHTS, NAMES, WEIGHTS[:, 0], "mixup"),
 }
@@ -63,9 +61,7 @@ def test_the_same_data_give_the_same_bytes_and_no_setting_leaks(name):
 
 def test_the_settings_of_a_user_do_not_change_a_figure():
     plain = written(DRAW["curves"](), "svg")
-    with matplotlib.rc_context(
-        {"font.size": 30, "axes.grid": False, "text.usetex": True, "lines.linewidth": 9}
-    ):
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "text.usetex": True, "lines.linewidth": 9}):
         assert written(DRAW["curves"](), "svg") == plain
 
 
@@ -97,25 +93,19 @@ def test_scores_show_every_seed_the_mean_and_the_interval_in_percent():
     data = [sorted(float(x) for x in line.get_xdata()) for line in ax.lines]
     for expected in ([74, 75], [74.5], [73, 76], [77]):
         assert any(np.allclose(found, expected) for found in data if len(found) == len(expected))
-    assert (
-        len(data) == 5
-    )  # interval, seeds and mean of the first; seeds and mean of the second, which has no interval
+    assert len(data) == 5  # interval, seeds and mean of the first; seeds and mean of the second, which has no interval
     assert {"none", "mixup", "74.5%", "77.0%"} <= set(texts(ax.figure))
 
 
 def test_differences_always_show_zero():
-    figure = figures.differences_figure(
-        [figures.Scores("mixup", [0.05], 0.05, (0.04, 0.06))], baseline="none"
-    )
+    figure = figures.differences_figure([figures.Scores("mixup", [0.05], 0.05, (0.04, 0.06))], baseline="none")
     low, high = figure.axes[0].get_xlim()
     assert low < 0 < 6 <= high
     assert "+5.0" in texts(figure)
 
 
 def test_the_histogram_of_lambda_holds_the_counts_and_the_share_mixed():
-    figure = figures.lambda_figure(
-        np.linspace(0, 1, 6), np.array([1, 2, 3, 4, 0]), title="m", unmixed=30, total=40
-    )
+    figure = figures.lambda_figure(np.linspace(0, 1, 6), np.array([1, 2, 3, 4, 0]), title="m", unmixed=30, total=40)
     stairs = figure.axes[0].patches[0].get_data()
     np.testing.assert_array_equal(stairs.values, [1, 2, 3, 4, 0])
     np.testing.assert_allclose(stairs.edges, [0, 0.2, 0.4, 0.6, 0.8, 1])

@@ -50,9 +50,7 @@ def test_small_pictures_are_kept_to_the_pixel(channels):
         kind, data = address.split(",")
         assert kind == "data:image/png;base64"
         read = np.rint(255 * matplotlib.image.imread(io.BytesIO(base64.b64decode(data))))
-        np.testing.assert_array_equal(
-            read[..., : max(3, channels)], np.broadcast_to(image, (8, 6, max(3, channels)))
-        )
+        np.testing.assert_array_equal(read[..., : max(3, channels)], np.broadcast_to(image, (8, 6, max(3, channels))))
 
 
 def test_large_pictures_are_thinned_out_and_no_more_are_taken_than_the_budget_holds():

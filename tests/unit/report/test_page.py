@@ -71,9 +71,7 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, *(name for name, _ in attrs)))
         self.addresses += [
-            value
-            for name, value in attrs
-            if name in ("src", "href", "xlink:href", "action", "srcset", "poster")
+            value for name, value in attrs if name in ("src", "href", "xlink:href", "action", "srcset", "poster")
         ]
         self.alts += [value for name, value in attrs if name == "alt"]
         self._inside = tag
@@ -138,9 +136,8 @@ def test_the_page_of_a_training_has_its_own_sections(training):
 def test_a_training_is_judged_by_what_its_summary_says(training):
     folder = training(epochs=3)
     change(folder / "summary.json", judged={"part": "val", "epoch": "best", "accuracy": 0.5}, best_epoch=2)
-    assert (
-        "50.0% of the validation pictures are named rightly by the weights of epoch 2, the best of 3."
-        in page(folder)
+    assert "50.0% of the validation pictures are named rightly by the weights of epoch 2, the best of 3." in page(
+        folder
     )
 
 
@@ -355,9 +352,7 @@ def test_an_arm_that_mixed_nothing_says_so_instead_of_a_histogram(comparison):
 
 def test_refused_files_are_listed_by_reason_and_cut_short(comparison):
     refused = [{"path": f"{i}.jpg", "reason": "not_an_image", "detail": "text"} for i in range(250)]
-    text = words_of(
-        page(comparison(refused=[*refused, {"path": "x.png", "reason": "corrupt", "detail": None}]))
-    )
+    text = words_of(page(comparison(refused=[*refused, {"path": "x.png", "reason": "corrupt", "detail": None}])))
     assert "250 files not an image" in text
     assert "199.jpg text" in text
     assert "200.jpg" not in text
@@ -379,8 +374,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 def test_a_page_that_cannot_be_written_is_a_sentence(training):
     folder = training(epochs=1)
     (folder / "report.html").mkdir()
-    with pytest.raises(
-        ConfigError, match=r"^report: the page is written into the run folder\. Got .*\. Copy"
-    ):
+    with pytest.raises(ConfigError, match=r"^report: the page is written into the run folder\. Got .*\. Copy"):
         write_report(folder)
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]

@@ -27,9 +27,7 @@ def test_a_complete_training_is_read_without_a_note(training):
     assert isinstance(run, record.Run)
     assert run.notes == ()
     assert run.curve("val", "accuracy").shape == (4,)
-    assert (
-        run.curve("train", "accuracy_by_label_weight")[0] < run.curve("train", "accuracy_by_label_weight")[-1]
-    )
+    assert run.curve("train", "accuracy_by_label_weight")[0] < run.curve("train", "accuracy_by_label_weight")[-1]
     assert run.seen.images.shape == (16, 8, 8, 3)
     assert run.lambdas.counts.sum() + run.lambdas.unmixed == run.lambdas.total
     assert run.confusion.sum() == 120
@@ -137,9 +135,7 @@ def test_a_folder_that_is_no_run_is_refused_with_a_sentence(tmp_path):
         DataError, match=r"^report: a run folder holds .* Got .*, which holds none of them\. Give the folder"
     ):
         record.read(tmp_path)
-    with pytest.raises(
-        DataError, match=r"^report: needs the folder .* Got .*nowhere, which is no folder\. Give"
-    ):
+    with pytest.raises(DataError, match=r"^report: needs the folder .* Got .*nowhere, which is no folder\. Give"):
         record.read(tmp_path / "nowhere")
 
 

@@ -30,7 +30,9 @@ def test_frozen_weights_are_left_out() -> None:
     assert all(p is not model[0].weight for group in optimizer.param_groups for p in group["params"])
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
 def test_each_optimiser_with_its_own_default_rate(name: str, kind: type) -> None:
     optimizer = build_optimizer(small(), RunConfig(optimizer=name))
     assert type(optimizer) is kind
