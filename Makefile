@@ -5,11 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m
 
-.PHONY: help demo test check bench slow clean
+.PHONY: help demo test check bench slow results clean
 help:
 	@echo "make demo    does mixing help on 1,797 handwritten digits? table and page, a few minutes in all"
 	@echo "make test    all tests            make check   lint, types, layers"
-	@echo "make bench   speed beside peers   make slow    full trainings and many kills (hours)"
+	@echo "make bench   speed beside peers   make slow    200 killed builds instead of a few"
+	@echo "make results DATA=folder   the recipes in full, some hours on two cores"
 	@echo "make clean   removes the virtual environment and what make wrote"
 
 demo: .stamps/workbench
@@ -28,7 +29,14 @@ bench: .stamps/bench
 	$(BIN)/python -m benchmarks $(DATA)
 
 slow: .stamps/dev
-	CROSSFADE_SLOW=1 $(RUN) pytest --timeout 3600
+	CROSSFADE_KILLS=200 $(RUN) pytest --timeout 3600 tests/integration/test_cache_kill.py
+
+results: .stamps/workbench
+	@test -n "$(DATA)" || { echo "make results DATA=folder-with-cifar10"; exit 2; }
+	for recipe in r3-mixup-cnn4 r2-cutmix-resnet20; do \
+	  $(BIN)/crossfade compare $(DATA)/cifar10 -c recipes/$$recipe.toml --out runs/$$recipe || exit; \
+	done
+	$(BIN)/crossfade train $(DATA)/cifar10 -c recipes/fast-cifar10.toml --out runs/fast-cifar10
 
 # uv installs the same wheels in seconds where it is there; pip does wherever Python is.
 .stamps/%: pyproject.toml constraints.txt

@@ -6,15 +6,42 @@ import numpy as np
 import pytest
 
 import crossfade as cf
-from crossfade.arrays import kernels
+from crossfade.arrays import kernels, parallel
+from crossfade.vision.augment import FlipCrop
+from tests.contract.rules import stack
 from tests.strategies import pictures
 
+SHAPE = (4, 7, 13)
+PLANS = {
+    "pairs": cf.OneOf([cf.MixUp(1.0), cf.CutMix()], per="sample").plan(SHAPE, rng=1),
+    "stack": stack(SHAPE, 4, 0),
+    "masked": stack(SHAPE, 3, 1, mask=True),
+    "single": cf.Plan.identity(SHAPE),
+}
+every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
-def test_rounding_is_to_nearest_even_over_the_whole_range():
-    row = np.arange(0, 255.25, 0.25, dtype=np.float32)
-    out = np.empty(row.size, np.uint8)
-    kernels._round(out, np.uintp(0), row, np.uintp(row.size))
-    np.testing.assert_array_equal(out, np.rint(row))
+
+def passes(plan: cf.Plan, layout: str = "NHWC") -> list:
+    """Every pass that this plan can take: (function of out, an array like its result)."""
+    made = []
+    for dtype in ("uint8", "float32", "float64"):
+        images = pictures(SHAPE, 3, dtype, 0, layout)
+        made.append((lambda out, images=images: cf.mix_images(images, plan, layout=layout, out=out), images))
+    pixels = pictures(SHAPE, 3, "uint8", 0, layout)
+    for augment in (None, FlipCrop(pad=4).draw(np.arange(4), seed=0, epoch=0)):
+        options = {"mean": 0.5, "std": 0.25, "layout": layout, "augment": augment}
+        made.append((lambda out, options=options: cf.render(pixels, plan, out=out, **options), pixels.astype("f4")))
+    return made
+
+
+@pytest.mark.parametrize("opacity", [0.25, 0.5, 0.75])
+def test_rounding_is_to_nearest_even_over_the_whole_range(opacity):
+    """Numbers that float32 holds exactly: whole ones and a quarter, a half, three quarters."""
+    images = np.stack([np.arange(255), np.arange(1, 256)]).astype(np.uint8).reshape(2, 1, 255, 1)
+    plan = cf.Plan.two_layers((2, 1, 255), np.array([1, 0]), opacity=opacity)
+    mixed = cf.mix_images(images, plan, layout="NHWC").reshape(2, 255)
+    np.testing.assert_array_equal(mixed[0], np.rint(np.arange(255) + opacity))
+    np.testing.assert_array_equal(mixed[1], np.rint(np.arange(1, 256) - opacity))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -23,30 +50,65 @@ def test_reflection_at_any_distance(size):
     assert [kernels._reflect(at, size) for at in range(-40, size + 40)] == whole.tolist()
 
 
-def test_signatures_do_not_multiply():
-    """Plans of every make and both layouts reach one compiled version of each kind of array."""
-    for seed in range(3):
-        plan = cf.OneOf([cf.MixUp(1.0), cf.CutMix()], per="sample").plan((3, 7, 13), rng=seed)
-        plan = cf.Plan(
-            *(np.asfortranarray(array) for array in (plan.source, plan.opacity, plan.box)), weight=plan.weight
-        )
-        before = len(kernels.render.signatures)
+def signatures() -> dict[str, list]:
+    return {name: list(made.signatures) for name, made in vars(kernels).items() if hasattr(made, "signatures")}
+
+
+@every_plan
+def test_no_pass_is_compiled_twice_for_one_kind_of_array(plan):
+    """Compiling takes seconds: neither a layout nor a plan of another make may set it off."""
+
+    def run(plan):
         for layout in ("NHWC", "NCHW"):
-            cf.render(pictures((3, 7, 13), 3, np.uint8, 0, layout), plan, mean=0, std=1, layout=layout)
-        if seed:
-            assert len(kernels.render.signatures) == before
-    assert all(
-        argument.layout == "C"
-        for signature in kernels.render.signatures
-        for argument in signature
-        if hasattr(argument, "layout")
-    )
+            for call, like in passes(plan, layout):
+                call(np.empty_like(like))
+
+    run(plan)
+    before = signatures()
+    fortran = {name: np.asfortranarray(getattr(plan, name)) for name in ("source", "opacity", "box", "weight")}
+    run(cf.Plan(**fortran, mask=None if plan.mask is None else np.asfortranarray(plan.mask)))
+    assert signatures() == before
+    types = [argument for made in before.values() for signature in made for argument in signature]
+    assert {argument.layout for argument in types if hasattr(argument, "layout")} == {"C"}
 
 
-def test_nothing_is_written_beyond_the_share():
-    images, plan = pictures((4, 3, 5), 2, np.float32, 0), cf.MixUp(1.0).plan((4, 3, 5), rng=0)
-    out = np.full((4, 1, 3, 10), 9, np.float32)
-    mask = np.zeros((1, 1, 1), np.float32)
-    kernels.mix_float(images.reshape(4, 1, 3, 10), out, plan.source, plan.opacity, plan.box, mask, False, 2, 1, 3)
-    assert (out[[0, 3]] == 9).all()
-    np.testing.assert_array_equal(out[1:3].reshape(2, 3, 5, 2), cf.mix_images(images, plan)[1:3])
+@every_plan
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_nothing_is_written_beyond_the_share(plan, layout, monkeypatch):
+    for call, like in passes(plan, layout):
+        whole, part = call(np.empty_like(like)), np.full_like(like, 9)
+        with monkeypatch.context() as patch:
+            patch.setattr(parallel, "share", lambda work, samples, size: work(1, 3))
+            call(part)
+        assert (part[[0, 3]] == 9).all()
+        np.testing.assert_array_equal(part[1:3], whole[1:3])
+
+
+@every_plan
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_nothing_is_written_beyond_the_array(plan, layout):
+    """Flat offsets are not checked: a wrong one would write into a neighbour."""
+    for call, like in passes(plan, layout):
+        guarded = np.full(like.size + 256, 9, like.dtype)
+        out = guarded[128:-128].reshape(like.shape)
+        np.testing.assert_array_equal(call(out), call(np.empty_like(like)))
+        assert (guarded[:128] == 9).all()
+        assert (guarded[-128:] == 9).all()
+
+
+@pytest.mark.parametrize("far", [-(2**40), -100, -14, -13, -1, 0, 1, 12, 13, 14, 100, 2**40])
+@pytest.mark.parametrize("padding", ["reflect", "constant"])
+def test_shifts_of_any_size(far, padding, monkeypatch):
+    """Shifts beyond the picture, either way, agree with the plain path."""
+    from crossfade.arrays import numpy as host
+    from crossfade.vision.augment import Augmentation
+
+    pixels = pictures(SHAPE, 3, np.uint8, 0)
+    offset = np.array([[far, 0], [0, far], [far, far], [-far, far]])
+    augment = Augmentation(np.array([True, False, True, False]), offset, padding)
+    for plan in PLANS.values():
+        fast = cf.render(pixels, plan, mean=0.5, std=0.25, augment=augment)
+        with monkeypatch.context() as patch:
+            patch.setattr(host, "load_kernels", lambda: None)
+            plain = cf.render(pixels, plan, mean=0.5, std=0.25, augment=augment)
+        np.testing.assert_allclose(fast, plain, atol=2e-6)
