@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crossfade.arrays import parallel
 from crossfade.arrays.dispatch import Layout
 from crossfade.arrays.grid import DrawnAugmentation, sample_grid
+from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
 Array = NDArray[Any]
@@ -23,7 +24,7 @@ _NO_AUGMENT = (False, np.zeros(1, np.bool_), np.zeros((1, 2), np.int64), False)
 
 def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> Array:
     """See `crossfade.mix_images`."""
-    out = np.empty_like(images, order="C", subok=False) if out is None else out
+    out = buffers.empty(images.shape, images.dtype) if out is None else out
     kernels = load_kernels()
     if kernels is None or images.dtype not in (np.uint8, np.float32, np.float64) or not out.flags.c_contiguous:
         _mix_plain(_pixels(images, layout), plan, _pixels(out, layout))
@@ -48,7 +49,7 @@ def render(
     out: Array | None,
 ) -> Array:
     """See `crossfade.render`."""
-    out = np.empty(images.shape, np.float32) if out is None else out
+    out = buffers.empty(images.shape, np.float32) if out is None else out
     kernels = load_kernels()
     if kernels is None or not out.flags.c_contiguous:
         _render_plain(_pixels(images, layout), plan, scale, shift, augment, _pixels(out, layout))

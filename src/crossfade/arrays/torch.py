@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from crossfade.arrays import numpy as host
 from crossfade.arrays.dispatch import Layout
 from crossfade.arrays.grid import DrawnAugmentation, sample_grid
+from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
 Tensor = torch.Tensor
@@ -146,9 +147,9 @@ def _dense(images: Tensor, out: Tensor, layout: Layout) -> tuple[NDArray[Any], N
 
 
 def _empty_like(images: Tensor, dtype: torch.dtype) -> Tensor:
-    """New memory in the same order. NumPy asks the system for huge pages, which PyTorch does not: half the time."""
+    """A tensor of our own memory, in the same order."""
     shaped = torch.empty_like(images, dtype=dtype, device="meta")
-    memory = np.empty(shaped.numel(), str(dtype).removeprefix("torch."))
+    memory = buffers.empty((shaped.numel(),), str(dtype).removeprefix("torch."))
     return torch.from_numpy(memory).as_strided(shaped.shape, shaped.stride())
 
 

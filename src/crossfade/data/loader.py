@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossfade.data.buffers import Buffers
 from crossfade.errors import ConfigError
+from crossfade.memory import buffers
 from crossfade.rng import Stream, derive_rng
 
 AHEAD = 2
@@ -82,7 +82,6 @@ class Loader(Generic[T]):
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
         self.shuffle, self.drop_last = shuffle, drop_last
         self.prepare = prepare
-        self._buffers = Buffers()
         self._check()
 
     def _check(self) -> None:
@@ -138,7 +137,7 @@ class Loader(Generic[T]):
 
     def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
         ids = order[step * self.batch_size : (step + 1) * self.batch_size]
-        images = self._buffers.empty((len(ids), *self.pixels.shape[1:]), np.uint8)
+        images = buffers.empty((len(ids), *self.pixels.shape[1:]), np.uint8)
         np.take(self.pixels, ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
         batch = Batch(images, self.labels[ids], ids.copy(), epoch, step)
         return cast(Any, batch) if self.prepare is None else self.prepare(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from crossfade.arrays.dispatch import render
-from crossfade.data.buffers import Buffers
 from crossfade.data.loader import Batch
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
@@ -66,7 +65,6 @@ class Feed:
     seed: int = 0
     epochs: int = 1
     rank: int = 0
-    buffers: Buffers = field(default_factory=Buffers)
 
     def prepare(self, batch: Batch) -> Ready:
         """Called by the loader, in a thread of its own."""
@@ -99,5 +97,4 @@ class Feed:
 
     def _render(self, ready: Ready, pixels: Any) -> Any:
         mean, std = self.normalisation.mean, self.normalisation.std
-        out = self.buffers.empty(pixels.shape, np.float32) if isinstance(pixels, np.ndarray) else None
-        return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation, out=out)
+        return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)

@@ -21,7 +21,7 @@ def loader(**options: Any) -> Loader[Any]:
 
 
 def loader_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("crossfade")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("crossfade-loader")]
 
 
 def test_a_batch_holds_the_pictures_it_says() -> None:

@@ -1,7 +1,7 @@
 """Memory that is used again.
 
 A batch of 128 pictures of 224 x 224 pixels is 77 MB as float32. Asked from the system anew for every batch, it is
-cleared page by page first, which takes longer than filling it.
+cleared page by page first, which takes several times longer than filling it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_KEPT = 16
+WORTH_KEEPING = 1 << 20  # bytes; smaller arrays cost nothing
+MOST_KEPT = 1 << 29  # bytes that wait for their next use
 
 
 class Buffers:
@@ -22,23 +23,34 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: dict[int, list[NDArray[np.uint8]]] = {}
-        self._lock = threading.Lock()
+        self._waiting = 0
+        self._lock = threading.RLock()  # a collection may run, and give back, while this thread holds it
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An array of that shape with anything in it."""
         size = prod(shape) * np.dtype(dtype).itemsize
-        with self._lock:
-            free = self._free.get(size)
-            memory = free.pop() if free else None
-        lease = _Lease(np.empty(size, np.uint8) if memory is None else memory)
+        if size < WORTH_KEEPING:
+            return np.empty(shape, dtype)
+        lease = _Lease(self._take(size))
         weakref.finalize(lease, self._give_back, lease.memory).atexit = False
         return np.asarray(lease).view(dtype).reshape(shape)
 
+    def _take(self, size: int) -> NDArray[np.uint8]:
+        with self._lock:
+            free = self._free.get(size)
+            if free:
+                self._waiting -= size
+                return free.pop()
+        return np.empty(size, np.uint8)
+
     def _give_back(self, memory: NDArray[np.uint8]) -> None:
         with self._lock:
-            free = self._free.setdefault(memory.size, [])
-            if len(free) < _KEPT:
-                free.append(memory)
+            if self._waiting + memory.size > MOST_KEPT:
+                self._free.clear()
+                self._waiting = 0
+            if memory.size <= MOST_KEPT:
+                self._free.setdefault(memory.size, []).append(memory)
+                self._waiting += memory.size
 
 
 class _Lease:
@@ -47,3 +59,7 @@ class _Lease:
     def __init__(self, memory: NDArray[np.uint8]) -> None:
         self.memory = memory
         self.__array_interface__ = memory.__array_interface__
+
+
+buffers = Buffers()
+"""Those of this process."""
