@@ -13,25 +13,25 @@ help:
 	@echo "make results DATA=folder   the recipes in full, some hours on two cores"
 	@echo "make clean   removes the virtual environment and what make wrote"
 
-demo: .stamps/workbench
+demo: .venv/.stamps/workbench
 	$(BIN)/crossfade demo
 
-test: .stamps/dev
+test: .venv/.stamps/dev
 	$(RUN) pytest
 
-check: .stamps/dev
+check: .venv/.stamps/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .stamps/bench
+bench: .venv/.stamps/bench
 	$(BIN)/python -m benchmarks $(DATA)
 
-slow: .stamps/dev
+slow: .venv/.stamps/dev
 	CROSSFADE_KILLS=200 $(RUN) pytest --timeout 3600 tests/integration/test_cache_kill.py
 
-results: .stamps/workbench
+results: .venv/.stamps/workbench
 	@test -n "$(DATA)" || { echo "make results DATA=folder-with-cifar10"; exit 2; }
 	for recipe in r3-mixup-cnn4 r2-cutmix-resnet20; do \
 	  $(BIN)/crossfade compare $(DATA)/cifar10 -c recipes/$$recipe.toml --out runs/$$recipe || exit; \
@@ -39,7 +39,7 @@ results: .stamps/workbench
 	$(BIN)/crossfade train $(DATA)/cifar10 -c recipes/fast-cifar10.toml --out runs/fast-cifar10
 
 # uv installs the same wheels in seconds where it is there; pip does wherever Python is.
-.stamps/%: pyproject.toml constraints.txt
+.venv/.stamps/%: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[$*]'; \
@@ -49,4 +49,4 @@ results: .stamps/workbench
 	@mkdir -p $(@D) && touch $@
 
 clean:
-	rm -rf $(VENV) .stamps demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

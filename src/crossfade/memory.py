@@ -6,6 +6,7 @@ cleared page by page first, which takes several times longer than filling it.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from math import prod
@@ -46,11 +47,20 @@ class Buffers:
     def _give_back(self, memory: NDArray[np.uint8]) -> None:
         with self._lock:
             if self._waiting + memory.size > MOST_KEPT:
-                self._free.clear()
-                self._waiting = 0
+                self.clear()
             if memory.size <= MOST_KEPT:
                 self._free.setdefault(memory.size, []).append(memory)
                 self._waiting += memory.size
+
+    def clear(self) -> None:
+        """Let go of all memory that waits for its next use."""
+        with self._lock:
+            self._free.clear()
+            self._waiting = 0
+
+    def renew_lock(self) -> None:
+        """After a fork: the lock may have been held by a thread that does not exist here."""
+        self._lock = threading.RLock()
 
 
 class _Lease:
@@ -62,4 +72,7 @@ class _Lease:
 
 
 buffers = Buffers()
-"""Those of this process."""
+"""Those of this process; ``buffers.clear()`` lets go of what they keep, half a gigabyte at the most."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=buffers.renew_lock)

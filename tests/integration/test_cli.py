@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from crossfade.cli import COMMANDS, run
+from crossfade.cli.options import seeds_of
+from crossfade.errors import ConfigError
 from tests.integration.folders import write_corners
 
 QUICK = ["--model", "cnn4", "--epochs", "1", "--batch-size", "16", "--precision", "float32"]
@@ -81,7 +83,7 @@ def test_train_predict_report(call: Call, corners: Path, tmp_path: Path) -> None
 
 def test_predict_on_a_run_of_another_version(call: Call, corners: Path) -> None:
     call("train", corners, *QUICK, "--out", "run")
-    state = Path("run/checkpoints/best/state.json")
+    state = Path("run/checkpoints/last/state.json")
     state.write_text(state.read_text().replace('"format": 1', '"format": 99'))
     code, _, err = call("predict", "run", corners / "corner1" / "000.png")
     assert code == 1
@@ -250,3 +252,37 @@ def test_demo_at_a_small_size(call: Call) -> None:
     assert "page: d/run/report.html" in out
     summary = json.loads(Path("d/run/summary.json").read_text())
     assert list(summary["arms"]) == ["none", "mixup:alpha=0.4", "cutmix"]
+
+
+def test_runs_are_not_written_into_the_folder_of_pictures(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_corners(tmp_path / "mine", each=6)
+    monkeypatch.chdir(data)
+    for command in (["train", ".", *QUICK], ["compare", ".", *QUICK], ["preview", ".", "-o", "p.png"]):
+        code, _, err = call(*command)
+        assert code == 2
+        assert "only read" in err
+    assert {path.name for path in data.iterdir()} == {"corner0", "corner1", "corner2"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "seeds"),
+    [("3", [0, 1, 2]), ("0,5", [0, 5]), ("5,", [5]), (2, [0, 1]), ([7], [7]), ("0", None), ("\u00b2", None),
+     ("a", None), ("", None), ([0.5], None), ([True], None), (True, None), ([-1], None), ({}, None)],
+)  # fmt: skip
+def test_seeds(typed: object, seeds: list[int] | None) -> None:
+    if seeds is None:
+        with pytest.raises(ConfigError, match="seeds"):
+            seeds_of(typed)
+    else:
+        assert seeds_of(typed) == seeds
+
+
+def test_predicting_an_empty_folder(call: Call, corners: Path) -> None:
+    call("train", corners, *QUICK, "--out", "run")
+    Path("nothing").mkdir()
+    code, _, err = call("predict", "run", "nothing")
+    assert code == 1
+    assert "no file" in err
+    assert call("predict", "run", "nothing", "--checkpoint", "bets")[0] == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossfade.errors import ConfigError
+from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.compare import Comparison, arm_folder, compare
 from crossfade.report import write_report
 from crossfade.training.config import RunConfig
@@ -103,3 +103,21 @@ def test_one_seed_is_called_an_anecdote(corners: Path, tmp_path: Path) -> None:
 def test_comparisons_that_make_no_sense(arms: tuple[str, ...], seeds: tuple[int, ...], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Comparison(arms, seeds, CONFIG)
+
+
+def test_what_is_done_is_not_lost_when_a_later_run_fails(corners: Path, tmp_path: Path) -> None:
+    """A rate at which the second seed's loss blows up is not to be had by choice, so a callback stops it."""
+
+    def on_run(arm: str, seed: int) -> tuple:
+        def stop(line: object) -> None:
+            raise TrainingError("training: the loss must stay a number.")
+
+        return (stop if (arm, seed) == ("mixup", 1) else None), None
+
+    make_folder(tmp_path / "c", force=False)
+    bench = open_bench(open_pictures(corners, CONFIG), CONFIG)
+    with pytest.raises(TrainingError, match="mixup, seed 1: training: the loss"):
+        compare(bench, Comparison(("none", "mixup"), (0, 1), CONFIG), tmp_path / "c", on_run=on_run)
+    summary = json.loads((tmp_path / "c" / "summary.json").read_text())
+    assert summary["seeds"] == [0]
+    assert "anecdote" in summary["verdict"]

@@ -213,3 +213,19 @@ def test_a_folder_that_is_no_run_is_not_removed(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="never overwritten" if not force else "no run of crossfade"):
             make_folder(tmp_path / "photos", force=force)
     assert (tmp_path / "photos" / "keep.txt").read_text() == "mine"
+
+
+def test_a_signal_between_two_epochs_is_not_forgotten(corners: Path, tmp_path: Path) -> None:
+    config = RunConfig(**QUICK)
+    bench = open_bench(open_pictures(corners, config), config)
+    make_folder(tmp_path / "run", force=False)
+    with pytest.raises(Interruption):
+        train_one(
+            bench, config, tmp_path / "run",
+            on_epoch=lambda line: os.kill(os.getpid(), signal.SIGTERM) if line["epoch"] == 3 else None,
+        )  # fmt: skip
+
+
+def test_accuracy_is_a_count(corners: Path, tmp_path: Path) -> None:
+    summary = run(corners, tmp_path / "run")
+    assert summary["judged"]["accuracy"] * 12 == round(summary["judged"]["accuracy"] * 12)

@@ -9,6 +9,9 @@ COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 wrong usage, 130/143 stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -25,6 +28,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        return _say(f"{error.strerror or error}{place}. What was written before stands.", 1)
 
 
 def _run(arguments: list[str]) -> int:

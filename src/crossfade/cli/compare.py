@@ -15,6 +15,7 @@ from crossfade.cli.options import (
     Force,
     Out,
     arms_of,
+    check_outside,
     free_name,
     read_config,
     seeds_of,
@@ -56,7 +57,7 @@ def compare(
         settings,
         arm or arms_of(extra.get("arm", DEFAULT_ARMS)),
         seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)),
-        out or free_name(data, "compare"),
+        check_outside(out or free_name(data, "compare"), data),
         force=force,
         command=shlex.join(["crossfade", *sys.argv[1:]]),
     )

@@ -17,7 +17,7 @@ def demo(
     epochs: Annotated[int, Parameter(help="of each training")] = 60,
 ) -> None:
     """Compare none, mixup and cutmix on 1,797 handwritten digits, ten training pictures of each."""
-    from crossfade.cli.options import seeds_of
+    from crossfade.cli.options import free_folder, seeds_of
     from crossfade.cli.progress import say
     from crossfade.cli.work import run_comparison
     from crossfade.experiments.demo import write_digits
@@ -28,4 +28,5 @@ def demo(
     config = RunConfig(
         model="cnn4", epochs=epochs, batch_size=25, lr=2e-3, flip=False, pad=0, val=0.5, per_class=10, size=8
     )
-    run_comparison(pictures, config, ARMS, seeds_of(seeds), out / "run", force=True, command="crossfade demo")
+    folder = free_folder(out / "run")
+    run_comparison(pictures, config, ARMS, seeds_of(seeds), folder, force=False, command="crossfade demo")

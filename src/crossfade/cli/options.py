@@ -57,17 +57,17 @@ def read_config(path: Path | None, flags: Any, *, also: tuple[str, ...] = ()) ->
 
 
 def seeds_of(value: Any) -> list[int]:
-    """``3`` means 0, 1, 2; ``[0, 5]`` or ``0,5`` means those."""
-    if isinstance(value, str) and value.strip().isdigit():
-        value = int(value)
-    try:
-        if isinstance(value, int) and not isinstance(value, bool):
-            seeds = list(range(value))
-        else:
-            seeds = [int(part) for part in (value.split(",") if isinstance(value, str) else value)]
-    except (TypeError, ValueError):
-        seeds = []
-    if not seeds or min(seeds) < 0:
+    """``3`` means 0, 1, 2; ``[0, 5]`` or ``0,5`` means those, and ``5,`` that one."""
+    seeds = value
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.removesuffix(",").split(",")]
+        numbers = [int(part) for part in parts if part.isascii() and part.isdecimal()]
+        seeds = numbers if len(numbers) == len(parts) else []
+        if seeds and "," not in value:
+            seeds = seeds[0]
+    if type(seeds) is int:
+        seeds = list(range(seeds))
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ConfigError(f"seeds: a number of seeds, or a list such as 0,1,5. Got {value!r}.")
     return seeds
 
@@ -80,8 +80,21 @@ def arms_of(value: Any) -> list[str]:
     return arms
 
 
+def check_outside(out: Path, data: Path) -> Path:
+    """`out`, unless it lies in the folder of pictures, into which nothing is ever written."""
+    if out.resolve().is_relative_to(data.resolve()):
+        raise ConfigError(
+            f"out: {out} lies in the folder of pictures, {data}, which is only read. Choose another --out."
+        )
+    return out
+
+
 def free_name(data: Path, word: str) -> Path:
-    """A folder below runs/ that is not there yet: runs/<data>-<word>, then -2, -3, ..."""
-    stem = Path("runs") / f"{data.resolve().name}-{word}"
+    """A folder below runs/ that is not there yet, such as runs/<data>-<word>."""
+    return free_folder(Path("runs") / f"{data.resolve().name}-{word}")
+
+
+def free_folder(stem: Path) -> Path:
+    """`stem`, or `stem`-2, -3, ...: the first that is not there yet."""
     candidates = (stem if n == 1 else stem.with_name(f"{stem.name}-{n}") for n in range(1, 10_000))
     return next(candidate for candidate in candidates if not candidate.exists())

@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from crossfade.cli.progress import say
+from crossfade.errors import DataError
 
 Pictures = Annotated[list[Path], Parameter(negative="", help="pictures, or folders of pictures")]
 
@@ -23,13 +24,18 @@ def predict(
     top: Annotated[int, Parameter(help="classes to name for each picture")] = 3,
     csv: Annotated[Path | None, Parameter(help="write all probabilities to this CSV file")] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="print JSON")] = False,
-    weights: Annotated[str, Parameter(name="--checkpoint", help="best (on validation) or last")] = "best",
+    weights: Annotated[
+        Literal["best", "last"] | None,
+        Parameter(name="--checkpoint", help="best (on validation) or last; the one that was judged if not said"),
+    ] = None,
 ) -> int:
     """Name the classes of pictures. Of one that cannot be read it says so, does the others, and leaves with 1."""
     from crossfade.training.predict import load_run
 
     predictor = load_run(run, name=weights)
     found = list(predictor.predict(_expand(pictures)))
+    if not found:
+        raise DataError(f"predict: there is no file in {', '.join(map(str, pictures))}. Pass pictures.")
     refused = [one for one in found if one.probabilities is None]
     for one in refused:
         say(f"crossfade: {one.path}: {one.refused}")

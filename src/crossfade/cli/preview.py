@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from crossfade.cli.options import DataFolder
+from crossfade.cli.options import DataFolder, check_outside
 from crossfade.errors import ConfigError
 
 PICTURES = 12
@@ -34,6 +34,7 @@ def preview(
         raise ConfigError(f"preview: -o takes a .png or .svg file. Got {out}.")
     if out.exists() and not force:
         raise ConfigError(f"preview: {out} exists. Choose another -o, or pass --force.")
+    check_outside(out, data)
     policy = policy_from_spec(mix, None if alpha is None else {"alpha": alpha})
     pictures = open_pictures_with_bar(data, RunConfig(size=size))
     _draw(pictures, policy, mix, seed, out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossfade.cli.options import ConfigFile, DataFolder, Force, Out, TrainFlags, free_name, read_config
+from crossfade.cli.options import ConfigFile, DataFolder, Force, Out, TrainFlags, check_outside, free_name, read_config
 
 
 def train(
@@ -18,7 +18,7 @@ def train(
     from crossfade.training.run import train_one
 
     policy_from_spec(settings.mix)
-    folder = out or free_name(data, "train")
+    folder = check_outside(out or free_name(data, "train"), data)
     bench = open_bench_into(data, settings, folder, force=force)
     write_json(folder / "data.json", bench.pictures.summary())
     with bar(f"{settings.model}, {settings.mix}") as tick:

@@ -90,7 +90,7 @@ def prepare(
 
     Args:
         root: as for `scan`.
-        size: side in pixels; None keeps the size if all pictures are squares of one size, else takes the
+        size: side in pixels; None keeps the size if all pictures are squares of one size up to 128, else takes the
             median short side rounded down to a multiple of 16, within 16..128.
         channels: 1 or 3; None takes 1 if all pictures are grey.
         fit: "stretch" squeezes each picture into the square, "crop" takes the largest square at its centre.
@@ -165,7 +165,7 @@ def _choose_size(shapes: NDArray[np.int32]) -> int:
     if not len(shapes):
         return LARGEST_AUTO
     short = shapes[:, :2].min(axis=1)
-    if (shapes[:, :2] == short[0]).all():
+    if short[0] <= LARGEST_AUTO and (shapes[:, :2] == short[0]).all():
         return int(short[0])
     return int(np.clip(np.median(short) // 16 * 16, 16, LARGEST_AUTO))
 

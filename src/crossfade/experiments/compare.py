@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from crossfade.training.loop import OnEpoch, OnStep
 from crossfade.training.run import Bench, train_one
 
 BASELINE = "none"
+
+OnRun = Callable[[str, int], tuple[OnEpoch | None, OnStep | None]]
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,6 @@ class Comparison:
         """The arm the others are measured against: "none" if it is there, else the first."""
         return BASELINE if BASELINE in self.arms else self.arms[0]
 
-    def runs(self) -> Iterator[tuple[str, int]]:
-        """(arm, seed), all arms of a seed before the next, so that what is done at any time is paired."""
-        return ((arm, seed) for seed in self.seeds for arm in self.arms)
-
 
 def compare(
     bench: Bench,
@@ -64,9 +62,11 @@ def compare(
     folder: Path,
     *,
     commands: Sequence[str] = (),
-    on_run: Callable[[str, int], tuple[OnEpoch | None, OnStep | None]] | None = None,
+    on_run: OnRun | None = None,
 ) -> dict[str, Any]:
-    """Train every arm for every seed into `folder`, an empty folder made by `record.make_folder`.
+    """Train every arm for every seed, all arms of a seed before the next one.
+
+    Writes into `folder`, an empty one made by `record.make_folder`.
 
     Args:
         commands: what the user typed, for the record.
@@ -86,16 +86,29 @@ def compare(
     record.write_head(folder, bench.pictures, table, bench.environment)
     record.write_json(folder / "data.json", bench.pictures.summary())
     found: dict[tuple[str, int], dict[str, Any]] = {}
-    for arm, seed in comparison.runs():
-        own = folder / arm_folder(arm) / f"seed-{seed}"
-        own.mkdir(parents=True)
-        on_epoch, on_step = on_run(arm, seed) if on_run is not None else (None, None)
-        one = replace(config, mix=arm, seed=seed)
-        found[arm, seed] = train_one(bench, one, own, on_epoch=on_epoch, on_step=on_step)
-    summary = {**summarise(comparison, found), "commands": list(commands)}
-    _check_fair(summary["arms"])
-    record.write_json(folder / "summary.json", summary)
+    summary: dict[str, Any] = {}
+    for done, seed in enumerate(comparison.seeds, start=1):
+        for arm in comparison.arms:
+            found[arm, seed] = _run(bench, comparison, arm, seed, folder, on_run)
+            _check_fair({name: run for (name, its_seed), run in found.items() if its_seed == seed})
+        # Written seed by seed, so that what is done is not lost if the rest fails or is stopped.
+        so_far = replace(comparison, seeds=comparison.seeds[:done])
+        summary = {**summarise(so_far, found), "commands": list(commands)}
+        record.write_json(folder / "summary.json", summary)
     return summary
+
+
+def _run(
+    bench: Bench, comparison: Comparison, arm: str, seed: int, folder: Path, on_run: OnRun | None
+) -> dict[str, Any]:
+    own = folder / arm_folder(arm) / f"seed-{seed}"
+    own.mkdir(parents=True)
+    on_epoch, on_step = on_run(arm, seed) if on_run is not None else (None, None)
+    config = replace(comparison.config, mix=arm, seed=seed)
+    try:
+        return train_one(bench, config, own, on_epoch=on_epoch, on_step=on_step)
+    except TrainingError as error:
+        raise TrainingError(f"{arm}, seed {seed}: {error}") from error
 
 
 def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[str, Any]:
@@ -128,12 +141,12 @@ def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[st
     }
 
 
-def _check_fair(arms: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise unless all arms of a seed began with the same weights: then the numbers could not be compared."""
-    hashes = {arm: tuple(result["initial_weights"]) for arm, result in arms.items()}
+def _check_fair(runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise unless the arms of a seed began with the same weights: else their numbers could not be compared."""
+    hashes = {arm: run["initial_weights"] for arm, run in runs.items()}
     if len(set(hashes.values())) > 1:
         raise TrainingError(
-            f"compare: all arms must begin with the same weights. Got {hashes}. "
+            f"compare: all arms of a seed must begin with the same weights. Got {hashes}. "
             "Did the file of weights change while the comparison ran?"
         )
 

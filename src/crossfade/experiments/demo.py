@@ -27,7 +27,9 @@ def write_digits(folder: Path) -> Path:
             path = folder / str(digit) / f"{number:04d}.png"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(picture).save(path)
+                unfinished = path.with_name(f".{path.name}")
+                Image.fromarray(picture).save(unfinished, format="PNG")
+                unfinished.replace(path)
     except OSError as error:
         raise ConfigError(f"demo: {folder} cannot be written ({error.strerror}). Run it in another folder.") from error
     return folder

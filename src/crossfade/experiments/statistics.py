@@ -57,13 +57,20 @@ def verdict(differences: Mapping[str, Mapping[str, Any]], baseline: str) -> str:
 
 
 def _sentence(arm: str, found: Mapping[str, Any]) -> str:
-    points = f"{100 * found['mean']:+.1f} points"
+    points = f"{_points(found['mean']):+} points"
     if found["ci95"] is None:
         return f"{arm}: {points} with one seed, which is an anecdote; run more seeds"
     low, high = found["ci95"]
-    evidence = f"{points} (95% CI {100 * low:.1f} to {100 * high:.1f}, {found['n']} paired seeds)"
+    if low == high != 0:
+        return f"{arm}: {points} with every one of {found['n']} seeds alike; judge on more pictures for an interval"
+    evidence = f"{points} (95% CI {_points(low)} to {_points(high)}, {found['n']} paired seeds)"
     if low > 0:
         return f"{arm} helps: {evidence}"
     if high < 0:
         return f"{arm} hurts: {evidence}"
     return f"{arm}: no difference was shown, {evidence}"
+
+
+def _points(difference: float) -> float:
+    """In points, one decimal, and never -0.0."""
+    return round(100 * difference, 1) + 0.0

@@ -163,7 +163,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _canonical(letter: Mapping[str, Any]) -> str:
-    return json.dumps(letter, sort_keys=True, ensure_ascii=False, indent=1)
+    return json.dumps(letter, sort_keys=True, ensure_ascii=True, indent=1)
 
 
 def _sealed(letter: dict[str, Any]) -> str:

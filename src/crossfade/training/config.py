@@ -65,7 +65,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             self._check(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("seed", "split_seed", "threads", "warmup"):
+        self._check("warmup", 0 <= self.warmup <= self.epochs, "0 or more, and no longer than the training")
+        for name in ("seed", "split_seed", "threads"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("lr", "gamma", "every", "clip_norm", "alpha"):
             value = getattr(self, name)
@@ -86,9 +87,6 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value; None where a default depends on the pictures."""
         return asdict(self)
-
-
-ARMS = ("arm", "seeds")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -39,8 +39,8 @@ from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.augment import FlipCrop
 
-EVALUATION_BATCH = 500
-PREPARE_PICTURES = 5000
+EVALUATION_BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
+PREPARE_PICTURES = 5000  # of 32 pixels a side or less, likewise
 _NO_PIXELS = np.zeros(0, np.uint8)
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
@@ -127,9 +127,11 @@ class Training:
                 self._save(epoch, line)
                 if self.on_epoch is not None:
                     self.on_epoch(line)
+                stop.leave_if_asked(self.folder)
             summary = self._finish()
-        summary["seconds"] = time.perf_counter() - start
-        record.write_json(self.folder / "summary.json", summary)
+            summary["seconds"] = time.perf_counter() - start
+            record.write_json(self.folder / "summary.json", summary)
+            stop.leave_if_asked(self.folder)
         return summary
 
     def _prepare_model(self) -> None:
@@ -138,7 +140,7 @@ class Training:
         if prepare is None:
             return
         train = self.pictures.split.train
-        loader = self._evaluation_loader(train[:: -(-len(train) // PREPARE_PICTURES)])
+        loader = self._evaluation_loader(train[:: -(-len(train) // self._at_most(PREPARE_PICTURES, 32))])
         images = torch.cat([self._plain_feed.to_device(ready)[0] for ready in loader.epoch(0)])
         prepare(images)
 
@@ -167,15 +169,16 @@ class Training:
             if self.on_step is not None:
                 self.on_step(epoch * steps + ready.step + 1, self.config.epochs * steps)
             if stop.signal is not None:
+                watch.check()
                 self._save_last(epoch, ready.step + 1)
-                stop.leave(self.folder)
+                stop.leave_if_asked(self.folder)
         watch.check()
         seconds = time.perf_counter() - start
         train = {"loss": loss_mean.value, "accuracy_by_label_weight": accuracy_mean.value}
         return {
             "epoch": epoch + 1,
             "train": train,
-            "val": self.evaluate("val")[0],
+            "val": self.evaluate("val"),
             "lr": self._optimizer.param_groups[0]["lr"],
             "seconds": seconds,
             "images_per_second": len(self.pictures.split.train) / seconds,
@@ -197,12 +200,15 @@ class Training:
             self._ema.update(self.model)
         return logits.detach(), loss.detach()
 
-    def evaluate(self, part: Part) -> tuple[dict[str, float], NDArray[np.int64]]:
-        """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented; and the confusion."""
+    def evaluate(self, part: Part, confusion: Tensor | None = None) -> dict[str, float]:
+        """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented.
+
+        Args:
+            part: "val" or "test".
+            confusion: (C, C) int64; counts of (truth, prediction) are added to it.
+        """
         numbers = self.pictures.split.part(part)
-        classes = len(self.pictures.classes)
-        confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
-        loss_mean, accuracy_mean = RunningMean(), RunningMean()
+        loss_mean, right = RunningMean(), torch.zeros((), dtype=torch.int64, device=self.device)
         model = self.judged_model.eval()
         with torch.inference_mode():
             for ready in self._evaluation_loader(numbers).epoch(0):
@@ -211,21 +217,27 @@ class Training:
                     logits = model(images)
                 logits = logits.float()
                 loss_mean.add(F.cross_entropy(logits, labels), len(labels))
-                accuracy_mean.add(hits(logits, labels).float().mean(), len(labels))
-                confusion += confusion_matrix(labels, logits.argmax(1), classes)
-        return {"loss": loss_mean.value, "accuracy": accuracy_mean.value}, confusion.cpu().numpy()
+                right += hits(logits, labels).sum()
+                if confusion is not None:
+                    confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
+        # Counted, not averaged over batches: equal counts must be equal numbers, or a tie would look like a difference.
+        return {"loss": loss_mean.value, "accuracy": int(right) / len(numbers)}
 
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
         return Loader(
             self.pictures.cache.pixels,
             self.pictures.index.labels,
             numbers,
-            batch_size=EVALUATION_BATCH,
+            batch_size=self._at_most(EVALUATION_BATCH, 64),
             seed=0,
             shuffle=False,
             prepare=self._plain_feed.prepare,
             threads=self.config.threads,
         )
+
+    def _at_most(self, pictures: int, side: int) -> int:
+        """So many pictures of ours as take the memory of `pictures` whose side is `side`, but no more than these."""
+        return max(1, min(pictures, pictures * side**2 // self.pictures.cache.size**2))
 
     def _save(self, epoch: int, line: Mapping[str, Any]) -> None:
         self._last = dict(line["val"])
@@ -240,7 +252,8 @@ class Training:
         tensors = {"model": self.model.state_dict(), "optimizer": optimizer}
         if self._ema is not None:
             tensors["ema"] = self._ema.model.state_dict()
-        self._save_as("last", epoch, step, tensors, optimizer=entries)
+        updates = 0 if self._ema is None else self._ema.updates
+        self._save_as("last", epoch, step, tensors, optimizer=entries, ema_updates=updates)
 
     def _save_as(self, name: str, epoch: int, step: int, tensors: Mapping[str, Any], **more: Any) -> None:
         """Weights, and all that is needed to use them: `crossfade.training.predict` builds on nothing else."""
@@ -266,7 +279,9 @@ class Training:
         if choose == "best":
             best = checkpoint.load(self.folder / "checkpoints" / "best")
             self.judged_model.load_state_dict(best.tensors["model"])
-        scores, confusion = self.evaluate(part)
+        classes = len(self.pictures.classes)
+        confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
+        scores = self.evaluate(part, confusion)
         record.write_json(self.folder / "confusion.json", {"part": part, "matrix": confusion.tolist()})
         record.write_json(self.folder / "lambda.json", self._lambdas.as_dict())
         return {

@@ -40,7 +40,7 @@ def build_schedule(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule
     return schedule.make(
         config.schedule,
         total,
-        warmup=min(round(config.warmup * steps_per_epoch), total - 1),
+        warmup=min(round(config.warmup * steps_per_epoch), total - 1),  # a whole training's is one step too long
         gamma=config.gamma,
         every=max(1, round(config.every * steps_per_epoch)),
     )
@@ -71,6 +71,11 @@ class Ema:
     def model(self) -> nn.Module:
         """The network that holds the average."""
         return self._averaged.module
+
+    @property
+    def updates(self) -> int:
+        """How many steps it has taken in."""
+        return int(self._averaged.n_averaged)
 
     def update(self, model: nn.Module) -> None:
         """Take in the weights after a step."""

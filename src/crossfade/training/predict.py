@@ -20,6 +20,7 @@ from crossfade.models.registry import build
 from crossfade.training import checkpoint
 from crossfade.training.feed import Feed, Normalisation
 from crossfade.training.hardware import choose_device
+from crossfade.training.record import read_json
 
 BATCH = 64
 
@@ -75,19 +76,21 @@ class Predictor:
             return self.model(images).double().softmax(1).cpu().numpy()
 
 
-def load_run(run: str | os.PathLike[str], *, name: str = "best", device: str = "auto") -> Predictor:
+def load_run(run: str | os.PathLike[str], *, name: str | None = None, device: str = "auto") -> Predictor:
     """The network of a run folder, ready to predict.
 
     Args:
         run: the folder of one training.
-        name: "best" (on validation) or "last".
+        name: "best" (on validation) or "last"; None takes the one its summary judged, "best" if it was never judged.
+        device: "cpu", "cuda" or "auto".
 
     Raises:
         ConfigError: no run folder.
         CheckpointError: the weights are damaged, of another version, or do not fit the network.
     """
     folder = Path(run)
-    if not (folder / "checkpoints" / name).is_dir():
+    name = name or _judged_epoch(folder)
+    if not any((folder / "checkpoints").glob(f"{name}*")):
         kind = "a comparison; name one of its runs" if any(folder.glob("*/seed-*")) else "no run with weights"
         raise ConfigError(
             f"predict: {folder} is {kind}, such as {folder}/none/seed-0. Pass the folder of one training."
@@ -106,3 +109,10 @@ def load_run(run: str | os.PathLike[str], *, name: str = "best", device: str = "
             f"predict: {folder} was written by another version of crossfade ({str(error).splitlines()[0]}). "
             "Use that version, or train again."
         ) from error
+
+
+def _judged_epoch(folder: Path) -> str:
+    try:
+        return str(read_json(folder / "summary.json")["judged"]["epoch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "best"

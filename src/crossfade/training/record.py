@@ -56,9 +56,9 @@ def make_folder(folder: Path, *, force: bool) -> None:
     """Make an empty folder to write into, see `check_folder`; with `force` an earlier run there is removed."""
     check_folder(folder, force=force)
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():  # emptied, not removed: its parent may be closed to us
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     except OSError as error:
         raise _not_writable(folder, error) from error
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from crossfade.errors import CrossfadeError
 
@@ -27,11 +26,12 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def leave(self, folder: Path) -> NoReturn:
-        """Raise the `Interruption`."""
-        number = self.signal or signal.SIGINT
-        name = signal.Signals(number).name
-        raise Interruption(f"training: stopped by {name}. The weights were saved in {folder}/checkpoints/last.", number)
+    def leave_if_asked(self, folder: Path) -> None:
+        """Raise `Interruption` if a signal has come; the weights must be saved by then."""
+        if self.signal is not None:
+            name = signal.Signals(self.signal).name
+            words = f"training: stopped by {name}. The weights were saved in {folder}/checkpoints/last."
+            raise Interruption(words, self.signal)
 
 
 @contextmanager

@@ -54,3 +54,16 @@ def test_each_arm_has_its_sentence() -> None:
     found = {"mean": 0.02, "ci95": (0.01, 0.03), "n": 3}
     assert verdict({"mixup - none": found, "cutmix - none": found}, "none").count("helps") == 2
     assert "only arm" in verdict({}, "none")
+
+
+def test_a_tie_is_no_difference_and_never_minus_nothing() -> None:
+    found = paired_difference([0.667, 0.5], [0.667, 0.5])
+    assert verdict({"mixup - none": found}, "none") == (
+        "mixup: no difference was shown, +0.0 points (95% CI 0.0 to 0.0, 2 paired seeds)"
+    )
+    assert "-0.0" not in verdict({"mixup - none": {"mean": -1e-9, "ci95": (-2e-9, 1e-9), "n": 3}}, "none")
+
+
+def test_differences_all_alike_give_no_interval() -> None:
+    found = {"mean": 0.02, "ci95": (0.02, 0.02), "n": 3}
+    assert "judge on more pictures" in verdict({"mixup - none": found}, "none")

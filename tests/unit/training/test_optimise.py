@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 
@@ -45,8 +46,11 @@ def test_schedule_counts_epochs_in_steps() -> None:
     assert [schedule(step) for step in (13, 14, 27, 28)] == [1, 0.5, 0.5, 0.25]
 
 
-def test_warm_up_longer_than_the_training_is_cut() -> None:
-    assert build_schedule(RunConfig(epochs=1, warmup=9.0), 5)(3) == 1.0
+def test_warm_up_may_last_the_whole_training_and_no_longer() -> None:
+    assert build_schedule(RunConfig(epochs=1, warmup=1.0), 5)(3) == 1.0
+    for warmup in (1.5, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match="no longer than the training"):
+            RunConfig(epochs=1, warmup=warmup)
 
 
 def test_the_average_follows_its_equation() -> None:
