@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import crossfade as cf
+from crossfade import memory
 from crossfade.arrays import numpy as host
 from crossfade.arrays import torch as device
 
@@ -96,4 +97,22 @@ class TorchGradient(TorchFast):
         return tensor.requires_grad_() if tensor.is_floating_point() else tensor
 
 
-BACKENDS = (NumpyKernels(), NumpyPlain(), TorchFast(), TorchGeneric(), TorchGradient())
+class NumpyReused(NumpyKernels):
+    """Every result, however small, in memory that was used before."""
+
+    name = "numpy-reused"
+
+    @contextmanager
+    def active(self):
+        with patch.object(memory, "WORTH_KEEPING", 1):
+            yield
+
+
+class TorchReused(TorchFast):
+    """The same of tensors."""
+
+    name = "torch-reused"
+    active = NumpyReused.active
+
+
+BACKENDS = (NumpyKernels(), NumpyPlain(), NumpyReused(), TorchFast(), TorchReused(), TorchGeneric(), TorchGradient())

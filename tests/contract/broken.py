@@ -87,6 +87,17 @@ class Aliased(NumpyKernels):
         return images if plan.layers == 1 else cf.mix_images(images, plan, layout=layout)
 
 
+class OneBuffer(NumpyKernels):
+    """Every result in the same memory, whoever still holds the one before."""
+
+    def __init__(self):
+        self.buffers = {}
+
+    def mix_images(self, images, plan, layout):
+        out = self.buffers.setdefault((images.shape, images.dtype), np.empty_like(images))
+        return cf.mix_images(images, plan, layout=layout, out=out)
+
+
 class SameClassLost(NumpyKernels):
     """A partner of the same class overwrites the sample's own entry (FFCV)."""
 
@@ -177,6 +188,7 @@ CAUGHT_BY = {
     ShortBox: ("images_match_the_reference", "labels_equal_pixels", "pastes_are_exact"),
     Truncated: ("images_match_the_reference", "bytes_are_rounded_to_nearest"),
     InPlace: ("inputs_are_untouched", "results_are_new_memory"),
+    OneBuffer: ("earlier_results_stay_as_they_were",),
     Aliased: ("results_are_new_memory",),
     SameClassLost: ("target_rows_sum_to_one", "targets_match_the_reference"),
     LeakyBlend: ("weight_one_is_identity", "opacity_one_hides_what_is_below"),

@@ -108,6 +108,22 @@ def results_are_new_memory(backend):
             assert not np.shares_memory(got, backend.leave(images)), f"{name} {dtype}"
 
 
+def earlier_results_stay_as_they_were(backend):
+    """Also where only a view of them is still held."""
+    plan, held = pair((3, 7, 13), opacity=0.3), []
+    for seed in range(12):
+        images = backend.enter(pictures(plan.shape, 3, "uint8", seed), backend.dtypes[seed % len(backend.dtypes)])
+        pixels = backend.enter(pictures(plan.shape, 3, "uint8", seed))
+        for got in (backend.mix_images(images, plan, "NHWC"), backend.render(pixels, plan, mean=0.5, std=0.25)):
+            view = backend.leave(got)[1:, ::-1, 2:]
+            held.append((view, view.copy()))
+        del got, images, pixels
+        if seed % 3 == 2:
+            held.pop(0)
+    for view, copy in held:
+        np.testing.assert_array_equal(view, copy)
+
+
 def weight_one_is_identity(backend):
     """Also beside inf and nan: what is not shown does not count."""
     plan = pair((3, 2, 2), opacity=np.array([0.0, 0.0, 0.0]))
@@ -247,6 +263,7 @@ RULES = (
     kind_and_shape_are_kept,
     inputs_are_untouched,
     results_are_new_memory,
+    earlier_results_stay_as_they_were,
     weight_one_is_identity,
     opacity_one_hides_what_is_below,
     fills_are_black,
