@@ -65,14 +65,6 @@ def _normalise(out, o, line, u, count, scale, shift, q):
         out[o + x] = line[u + x] * scale[q + x] + shift[q + x]
 
 
-@numba.njit(**_options)
-def _normalise_blend(out, o, lines, u, v, count, opacity, scale, shift, q):
-    """Blend and normalise at once: one pass for the common two layers."""
-    keep = np.float32(1) - opacity
-    for x in range(count):
-        out[o + x] = (keep * lines[u + x] + opacity * lines[v + x]) * scale[q + x] + shift[q + x]
-
-
 # ------------------------------------------------------------------------------------------------- one layer of a row
 
 
@@ -293,8 +285,6 @@ def _render_row(out, o, lines, starts, row, i, y, source, opacity, box, mask, ma
     layers, length, width, zero = source.shape[1], np.uintp(row.size), np.uintp(step), np.uintp(0)
     if layers == 1 or (layers == 2 and not _shown(i, 1, y, opacity, box)):
         _normalise(out, o, lines, starts[0], length, scale, shift, q)
-    elif layers == 2 and not masked and source[i, 1] >= 0:
-        _two_layers(out, o, lines, starts[0], starts[1], box[i, 1], opacity[i, 1], length, width, scale, shift, q)
     else:
         _copy(row, zero, lines, starts[0], length)
         for k in range(1, layers):
@@ -306,21 +296,6 @@ def _render_row(out, o, lines, starts, row, i, y, source, opacity, box, mask, ma
             else:
                 _blend_layer(row, zero, lines, starts[k], i, k, y, opacity, box, mask, masked, width)
         _normalise(out, o, row, zero, length, scale, shift, q)
-
-
-@numba.njit(**_options)
-def _two_layers(out, o, lines, u, v, box, opacity, length, step, scale, shift, q):
-    """Two layers in one pass: the lower row at lines[u], the upper one at lines[v] inside the box, the lower again."""
-    a, b = np.uintp(box[1]) * step, np.uintp(box[3]) * step
-    _normalise(out, o, lines, u, a, scale, shift, q)
-    if opacity == 1:
-        _normalise(out, o + a, lines, v + a, b - a, scale, shift, q + a)
-    else:
-        _normalise_blend(out, o + a, lines, u + a, v + a, b - a, opacity, scale, shift, q + a)
-    _normalise(out, o + b, lines, u + b, length - b, scale, shift, q + b)
-
-
-# -------------------------------------------------------------------------------------------------------- augmentation
 
 
 @numba.njit(**_options)
