@@ -64,9 +64,9 @@ def _sentence(arm: str, found: Mapping[str, Any]) -> str:
     if low == high != 0:
         return f"{arm}: {points} with every one of {found['n']} seeds alike; judge on more pictures for an interval"
     evidence = f"{points} (95% CI {_points(low)} to {_points(high)}, {found['n']} paired seeds)"
-    if low > 0:
+    if _points(low) > 0:  # judged as it is printed: "helps ... 0.0 to 3.1" would contradict itself
         return f"{arm} helps: {evidence}"
-    if high < 0:
+    if _points(high) < 0:
         return f"{arm} hurts: {evidence}"
     return f"{arm}: no difference was shown, {evidence}"
 

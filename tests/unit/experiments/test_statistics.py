@@ -43,6 +43,7 @@ def test_pairing_takes_out_what_seeds_have_in_common() -> None:
         (-0.02, (-0.031, -0.009), "mixup hurts: -2.0 points (95% CI -3.1 to -0.9, 3 paired seeds)"),
         (0.02, (-0.01, 0.05), "mixup: no difference was shown, +2.0 points (95% CI -1.0 to 5.0, 3 paired seeds)"),
         (0.02, (0.0, 0.04), "mixup: no difference was shown, +2.0 points (95% CI 0.0 to 4.0, 3 paired seeds)"),
+        (0.02, (0.0004, 0.04), "mixup: no difference was shown, +2.0 points (95% CI 0.0 to 4.0, 3 paired seeds)"),
         (0.02, None, "mixup: +2.0 points with one seed, which is an anecdote; run more seeds"),
     ],
 )
