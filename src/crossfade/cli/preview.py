@@ -35,7 +35,7 @@ def preview(
     if out.exists() and not force:
         raise ConfigError(f"preview: {out} exists. Choose another -o, or pass --force.")
     check_outside(out, data)
-    policy = policy_from_spec(mix, None if alpha is None else {"alpha": alpha})
+    policy = policy_from_spec(mix, {"alpha": alpha})
     pictures = open_pictures_with_bar(data, RunConfig(size=size))
     _draw(pictures, policy, mix, seed, out)
     print(f"preview: {out}")

@@ -42,13 +42,10 @@ class Comparison:
             if len(set(items)) < len(items):
                 raise ConfigError(f"compare: every {kind} is run once. Got {', '.join(map(str, items))}.")
         for arm in self.arms:
-            policy_from_spec(arm, self._defaults())
+            policy_from_spec(arm, {"alpha": self.config.alpha})
         folders = [arm_folder(arm) for arm in self.arms]
         if len(set(folders)) < len(folders):
             raise ConfigError(f"compare: arms must differ in more than spelling. Got {', '.join(self.arms)}.")
-
-    def _defaults(self) -> Mapping[str, Any]:
-        return {} if self.config.alpha is None else {"alpha": self.config.alpha}
 
     @property
     def baseline(self) -> str:

@@ -24,7 +24,7 @@ def policy_from_spec(spec: str, defaults: Mapping[str, Any] | None = None) -> Po
 
     Args:
         spec: the text.
-        defaults: options that hold where the text has none and the method knows them.
+        defaults: options that hold where the text has none and the method knows them; None is no option.
 
     Raises:
         ConfigError: an unknown method or option (with the nearest names), or a value it refuses.
@@ -38,7 +38,7 @@ def policy_from_spec(spec: str, defaults: Mapping[str, Any] | None = None) -> Po
     given = dict(options)
     if len(given) < len(options):
         raise ConfigError(f"mix {spec!r}: says an option twice. Say it once.")
-    inherited = {key: value for key, value in (defaults or {}).items() if key in known}
+    inherited = {key: value for key, value in (defaults or {}).items() if key in known and value is not None}
     try:
         policy = method(**inherited | {key: value for key, value in given.items() if key not in WRAPPERS})
         if "p" in given:

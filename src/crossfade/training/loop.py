@@ -78,7 +78,7 @@ class Training:
     def __post_init__(self) -> None:
         config, split = self.config, self.pictures.split
         self.model.to(self.device, memory_format=torch.channels_last)
-        self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha} if config.alpha else None)
+        self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
         pad = self.pictures.cache.size // 16 if config.pad is None else config.pad
         feed = partial(Feed, self.normalisation, self.device)
         self._train_feed = feed(
@@ -187,9 +187,7 @@ class Training:
     def _step(self, step: int, images: Tensor, labels: Tensor, ready: Ready) -> tuple[Tensor, Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_lr"] * self._schedule(step)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            logits = self.model(images)
-        logits = logits.float()
+        logits = self._logits(self.model, images)
         loss = mixed_loss(self._loss, logits, labels, ready.plan)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -199,6 +197,12 @@ class Training:
         if self._ema is not None:
             self._ema.update(self.model)
         return logits.detach(), loss.detach()
+
+    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        """(B, C) float32, whatever precision the network computes in."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            logits = model(images)
+        return logits.float()
 
     def evaluate(self, part: Part, confusion: Tensor | None = None) -> dict[str, float]:
         """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented.
@@ -213,9 +217,7 @@ class Training:
         with torch.inference_mode():
             for ready in self._evaluation_loader(numbers).epoch(0):
                 images, labels = self._plain_feed.to_device(ready)
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-                    logits = model(images)
-                logits = logits.float()
+                logits = self._logits(model, images)
                 loss_mean.add(F.cross_entropy(logits, labels), len(labels))
                 right += hits(logits, labels).sum()
                 if confusion is not None:
