@@ -9,7 +9,7 @@ RUN    := $(BIN)/python -m
 help:
 	@echo "make demo    does mixing help on 1,797 handwritten digits? table and page, a few minutes in all"
 	@echo "make test    all tests            make check   lint, types, layers"
-	@echo "make bench   speed beside peers   make slow    200 killed builds instead of a few"
+	@echo "make bench   speed beside peers   make slow    the tests that loop, in full"
 	@echo "make results DATA=folder   the recipes in full, some hours on two cores"
 	@echo "make clean   removes the virtual environment and what make wrote"
 
@@ -29,7 +29,7 @@ bench: .venv/.stamps/bench
 	$(BIN)/python -m benchmarks $(DATA)
 
 slow: .venv/.stamps/dev
-	CROSSFADE_KILLS=200 $(RUN) pytest --timeout 3600 tests/integration/test_cache_kill.py
+	CROSSFADE_SLOW=1 $(RUN) pytest --timeout 3600 -m slow
 
 results: .venv/.stamps/workbench
 	@test -n "$(DATA)" || { echo "make results DATA=folder-with-cifar10"; exit 2; }

@@ -1,7 +1,4 @@
-"""Builds of the cache that are killed, and builds that run side by side.
-
-CROSSFADE_KILLS=100 kills that many builds instead of a few.
-"""
+"""Builds of the cache that are killed, and builds that run side by side."""
 
 from __future__ import annotations
 
@@ -17,9 +14,10 @@ import numpy as np
 import pytest
 
 from crossfade.data import decode, prepare
+from tests.scale import scaled
 from tests.unit.data.folders import pictures, write
 
-KILLS = int(os.environ.get("CROSSFADE_KILLS", "5"))
+KILLS = scaled(5, 200)
 
 BUILD = """
 import sys
@@ -53,6 +51,7 @@ def finished(home: Path) -> list[Path]:
     return [path for path in home.iterdir() if not path.name.startswith(".building-")] if home.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 10 * KILLS)
 def test_a_killed_build_leaves_a_whole_cache_or_none(root: Path, tmp_path: Path) -> None:
     began = time.perf_counter()
