@@ -21,7 +21,7 @@ from benchmarks.table import Section, at_most, beside_peers
 from benchmarks.timing import THREADS, Timing, Work, installed, interleave
 from crossfade.data import Loader, prepare, scan
 from crossfade.training.feed import Feed, Normalisation
-from crossfade.vision.augment import FlipCrop
+from crossfade.vision.augment import Augment
 
 OURS, THEIRS = "crossfade", "torchvision"
 HOW = f"torchvision: ImageFolder, DataLoader({THREADS} workers), v2 transforms, v2.MixUp of each batch"
@@ -115,10 +115,12 @@ def _our_loader(labels: Any, pixels: Any, size: Size, pad: int) -> tuple[Loader[
         normalisation=Normalisation(list(peers.MEAN), list(peers.STD)),
         device=torch.device("cpu"),
         policy=cf.MixUp(1.0),
-        augment=FlipCrop(flip=True, pad=pad),
+        augment=Augment(flip=True, pad=pad),
     )
     ids = np.arange(len(labels))
-    loader = Loader(pixels, labels, ids, batch_size=size.batch, seed=0, drop_last=True, prepare=feed.prepare)
+    loader = Loader(
+        pixels, labels, ids, batch_size=size.batch, seed=0, drop_last=True, gather=feed.gather, prepare=feed.prepare
+    )
     return loader, feed
 
 

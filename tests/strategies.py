@@ -11,6 +11,8 @@ from crossfade.mixing.blend import MixUp
 from crossfade.mixing.box import CutMix
 from crossfade.mixing.choice import OneOf, Sometimes
 from crossfade.mixing.plan import Plan
+from crossfade.vision import geometry
+from crossfade.vision.augment import Augmentation
 
 BATCHES = (1, 2, 3, 7)
 SIDES = ((7, 13), (13, 7), (1, 1), (4, 4), (1, 6), (5, 2))
@@ -91,3 +93,10 @@ def pictures(shape: tuple[int, int, int], channels: int, dtype: Any, seed: int, 
     if np.dtype(dtype) == np.uint8:
         return rng.integers(0, 256, size, dtype=np.uint8)
     return (rng.standard_normal(size) * 3).astype(dtype)
+
+
+def moves(flip, offset, fill: str, size: tuple[int, int]) -> Augmentation:
+    """Flipped left-right where `flip` (B,) says so, then read `offset` (B, 2) pixels further down and right."""
+    offset = np.asarray(offset)
+    matrix = geometry.flipped(size, flip, False) @ geometry.moved(offset[:, 0], offset[:, 1])
+    return Augmentation(matrix[:, :2], fill)

@@ -29,6 +29,7 @@ _HOMES = {
     "apply": "arrays.dispatch",
     "mix_images": "arrays.dispatch",
     "mix_targets": "arrays.dispatch",
+    "augment_images": "arrays.dispatch",
     "mix_masks": "arrays.dispatch",
     "mixed_loss": "arrays.dispatch",
     "mixed_accuracy": "arrays.dispatch",
@@ -50,6 +51,7 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from crossfade.arrays.dispatch import (
         apply,
+        augment_images,
         mix_images,
         mix_masks,
         mix_targets,

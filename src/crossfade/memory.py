@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 WORTH_KEEPING = 1 << 20  # bytes; smaller arrays cost nothing
 MOST_KEPT = 1 << 29  # bytes that wait for their next use
+ALIGNMENT = 64  # bytes, a line of the cache: `crossfade.arrays.vectors` stores whole lines
 
 
 class Buffers:
@@ -42,7 +43,9 @@ class Buffers:
             if free:
                 self._waiting -= size
                 return free.pop()
-        return np.empty(size, np.uint8)
+        memory = np.empty(size + ALIGNMENT, np.uint8)
+        first = -memory.ctypes.data % ALIGNMENT
+        return memory[first : first + size]
 
     def _give_back(self, memory: NDArray[np.uint8]) -> None:
         with self._lock:

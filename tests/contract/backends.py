@@ -52,12 +52,23 @@ class NumpyKernels:
         return cf.mix_masks(masks, plan, **options)
 
 
+class NumpyBypass(NumpyKernels):
+    """Batches as small as those of the rules would not be stored past the cache."""
+
+    name = "numpy-bypass"
+
+    @contextmanager
+    def active(self):
+        with patch.object(host, "BYPASS_BYTES", 0):
+            yield
+
+
 class NumpyPlain(NumpyKernels):
     name = "numpy-plain"
 
     @contextmanager
     def active(self):
-        with patch.object(host, "load_kernels", lambda: None):
+        with patch.object(host, "load_kernels", lambda *_: None):
             yield
 
 
@@ -115,4 +126,13 @@ class TorchReused(TorchFast):
     active = NumpyReused.active
 
 
-BACKENDS = (NumpyKernels(), NumpyPlain(), NumpyReused(), TorchFast(), TorchReused(), TorchGeneric(), TorchGradient())
+BACKENDS = (
+    NumpyKernels(),
+    NumpyBypass(),
+    NumpyPlain(),
+    NumpyReused(),
+    TorchFast(),
+    TorchReused(),
+    TorchGeneric(),
+    TorchGradient(),
+)

@@ -149,7 +149,7 @@ class OneAugmentation(NumpyKernels):
         drawn = options.get("augment")
         if drawn is not None:
             first = np.zeros(len(plan), int)
-            options["augment"] = Augmentation(drawn.flip[first], drawn.offset[first], drawn.padding)
+            options["augment"] = Augmentation(drawn.matrix[first], drawn.fill)
         return cf.render(images, plan, **options)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import crossfade as cf
+from crossfade.arrays.augment import FILLS
 from crossfade.mixing import reference
 from crossfade.vision.augment import Augmentation
-from tests.strategies import pictures
+from tests.strategies import moves, pictures
 
 # One rounding to the type of the pixels, and what a few float32 operations may add; bytes: half a step.
 ROUNDING = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 1e-6, "float64": 1e-13}
@@ -247,7 +248,8 @@ def render_matches_the_reference(backend):
         batch, height, width = plan.shape
         rng = np.random.default_rng(4)
         offset = np.stack([rng.integers(-n, n + 1, batch) for n in (2 * height, 2 * width)], axis=1)
-        drawn = [Augmentation(np.arange(batch) % 2 == 0, offset, padding) for padding in ("reflect", "constant")]
+        drawn = [moves(np.arange(batch) % 2 == 0, offset, fill, (height, width)) for fill in FILLS]
+        drawn.append(Augmentation(np.eye(3)[:2] + rng.normal(0, 0.3, (batch, 2, 3)) * (1, 1, height), "nearest"))
         for augment in (None, *drawn):
             for layout in LAYOUTS:
                 pixels = pictures(plan.shape, 3, "uint8", 5, layout)

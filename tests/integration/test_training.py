@@ -45,6 +45,27 @@ def same_numbers(one: Path, other: Path) -> bool:
     return stripped[0] == stripped[1] and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.parametrize("augment", ["strong", {"rotation": 40, "brightness": [0.5, 1.5], "append": True}])
+def test_augmented_pictures_are_the_same_with_any_number_of_threads(
+    corners: Path, tmp_path: Path, augment: object
+) -> None:
+    run(corners, tmp_path / "one", augment=augment, mix="mixup", threads=0, epochs=2)
+    run(corners, tmp_path / "other", augment=augment, mix="mixup", threads=3, epochs=2)
+    assert same_numbers(tmp_path / "one", tmp_path / "other")
+    run(corners, tmp_path / "plain", augment="none", mix="mixup", threads=3, epochs=2)
+    assert not same_numbers(tmp_path / "one", tmp_path / "plain")
+
+
+def test_an_appended_copy_doubles_the_batch(corners: Path, tmp_path: Path) -> None:
+    """R4: the pictures as they are, and a transformed copy of each with the same labels."""
+    run(corners, tmp_path / "run", augment={"rotation": 40, "append": True}, epochs=1, batch_size=4)
+    seen = np.load(tmp_path / "run" / "seen.npz")
+    own = seen["label_of_layer"][:, 0]
+    assert len(own) == 8
+    np.testing.assert_array_equal(own[:4], own[4:])
+    assert (seen["images"][:4] != seen["images"][4:]).any(axis=(1, 2, 3)).all()
+
+
 def test_a_run_folder_is_complete_and_the_network_learns(corners: Path, tmp_path: Path) -> None:
     summary = run(corners, tmp_path / "run", mix="mixup", epochs=6)
     written = {path.name for path in (tmp_path / "run").iterdir()}

@@ -8,11 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import crossfade as cf
+from crossfade.arrays.augment import FILLS
 from crossfade.mixing import reference
 from crossfade.vision.augment import Augmentation
 from tests.contract.backends import BACKENDS
 from tests.contract.rules import assert_close
-from tests.strategies import pictures, plans
+from tests.strategies import moves, pictures, plans
 
 seeds = st.integers(0, 2**32)
 every_backend = pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
@@ -77,12 +78,16 @@ def test_where_nothing_is_mixed_nothing_changes(backend, plan, channels, seed):
 
 @st.composite
 def augmentations(draw, shape):
-    """Flips and shifts up to three pictures away."""
+    """Flips and shifts up to three pictures away, and any affine map."""
     batch, height, width = shape
     rng = np.random.default_rng(draw(seeds))
     reach = draw(st.sampled_from([0, 1, 3]))
     offset = np.stack([rng.integers(-reach * n, reach * n + 1, batch) for n in (height, width)], axis=1)
-    return Augmentation(rng.random(batch) < 0.5, offset, draw(st.sampled_from(["reflect", "constant"])))
+    fill = draw(st.sampled_from(FILLS))
+    if draw(st.booleans()):
+        return moves(rng.random(batch) < 0.5, offset, fill, (height, width))
+    matrix = np.eye(3)[:2] + rng.normal(0, 0.5, (batch, 2, 3)) * (1, 1, max(height, width))
+    return Augmentation(matrix, fill, int(rng.integers(256)))
 
 
 @every_backend

@@ -29,8 +29,8 @@ def test_public_names():
     assert sorted(cf.__all__) == sorted(
         ["ArrayError", "CacheError", "CheckpointError", "ConfigError", "CrossfadeError", "CutMix", "DataError",
          "LabelError", "MissingExtra", "MixUp", "NoMix", "OneOf", "Plan", "PlanError", "Policy", "Sometimes",
-         "TrainingError", "Until", "__version__", "apply", "mix_images", "mix_masks", "mix_targets", "mixed_accuracy",
-         "mixed_loss", "render"]
+         "TrainingError", "Until", "__version__", "apply", "augment_images", "mix_images", "mix_masks", "mix_targets",
+         "mixed_accuracy", "mixed_loss", "render"]
     )  # fmt: skip
     assert dir(cf) == sorted(cf.__all__)
 

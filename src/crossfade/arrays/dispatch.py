@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.arrays.grid import DrawnAugmentation
+from crossfade.arrays.augment import FILLS, LARGEST, DrawnAugmentation
 from crossfade.errors import ArrayError, LabelError, PlanError
 from crossfade.mixing.plan import Plan, Shape
 from crossfade.mixing.policy import Policy, check_fraction
@@ -35,9 +35,9 @@ class Backend(Protocol):
         scale: NDArray[np.float32],
         shift: NDArray[np.float32],
         layout: Layout,
-        augment: DrawnAugmentation | None,
         out: Any,
     ) -> Any: ...
+    def augment(self, images: Any, drawn: DrawnAugmentation, layout: Layout) -> Any: ...
     def mix_targets(self, labels: Any, plan: Plan, num_classes: int) -> Any: ...
     def mix_masks(self, masks: Any, source: NDArray[np.int64], layout: Layout | None) -> Any: ...
     def take(self, labels: Any, indices: NDArray[np.int64]) -> Any: ...
@@ -126,7 +126,7 @@ def render(
         images: (B, H, W, C) or (B, C, H, W) per `layout`, uint8.
         plan: drawn for the same B, H, W.
         mean, std: of pixels in 0..1; a number, or one per channel.
-        augment: flips and shifts drawn for each sample; None for none.
+        augment: what was drawn for each sample, see `augment_images`; None for nothing.
         out: float32 of the same shape, apart from `images`; new memory if None.
 
     Returns:
@@ -144,10 +144,38 @@ def render(
         raise ArrayError(f"render: images must be uint8. Got {backend.dtype_name(images)}. See mix_images for floats.")
     channels = images.shape[1 if layout == "NCHW" else 3]
     scale, shift = _affine(mean, std, channels)
-    if augment is not None:
-        _check_augment(augment, len(plan))
     _check_out("render", backend, images, out, "float32")
-    return backend.render(images, plan, scale, shift, layout, augment, out)
+    if augment is not None:
+        _check_augment("render", augment, len(plan))
+        images = backend.augment(images, augment, layout)
+    return backend.render(images, plan, scale, shift, layout, out)
+
+
+def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "NHWC") -> Any:
+    """Warp and recolour each picture of a batch as it was drawn; `crossfade.vision.augment` draws.
+
+        warped[y, x] = image(matrix @ (y, x, 1))        between pixels bilinear, beyond the border by `fill`
+        changed      = each of the drawn `Colour` steps in turn
+
+    Each stage is rounded to nearest.
+
+    Args:
+        images: (B, H, W, C) or (B, C, H, W) per `layout`, uint8; not written to.
+        drawn: for as many samples.
+
+    Returns:
+        uint8, same framework, device, shape and layout.
+
+    Raises:
+        ArrayError: `images` is not uint8, or `drawn` is for another number of samples.
+    """
+    backend = _check_images("augment_images", images)
+    if backend.dtype_name(images) != "uint8":
+        raise ArrayError(f"augment_images: images must be uint8. Got {backend.dtype_name(images)}.")
+    if layout not in get_args(Layout):
+        raise ArrayError(f'augment_images: layout must be "NCHW" or "NHWC". Got {layout!r}.')
+    _check_augment("augment_images", drawn, len(images))
+    return backend.augment(images, drawn, layout)
 
 
 def mix_targets(labels: Any, plan: Plan, *, num_classes: int | None = None, smoothing: float = 0.0) -> Any:
@@ -301,12 +329,19 @@ def _check_executable(who: str, plan: Plan) -> None:
         raise PlanError(f'{who}: executes plans with fit "crop". Got {plan.fit!r}.')
 
 
-def _check_augment(augment: DrawnAugmentation, batch: int) -> None:
-    if augment.flip.shape != (batch,) or augment.offset.shape != (batch, 2):
+def _check_augment(who: str, drawn: DrawnAugmentation, batch: int) -> None:
+    steps = drawn.colours.shape[1:]
+    shapes = drawn.matrix.shape, drawn.colours.shape, drawn.amounts.shape
+    if shapes != ((batch, 2, 3), (batch, *steps), (batch, *steps)) or len(steps) != 1:
         raise ArrayError(
-            f"render: augment must be drawn for {batch} samples. "
-            f"Got flip {augment.flip.shape}, offset {augment.offset.shape}."
+            f"{who}: augment must be drawn for {batch} samples. "
+            f"Got matrix {shapes[0]}, colours {shapes[1]}, amounts {shapes[2]}."
         )
+    if not (np.abs(drawn.matrix) <= LARGEST).all() or not np.isfinite(drawn.amounts).all():
+        most = ", ".join(map(str, LARGEST))
+        raise ArrayError(f"{who}: augment must be finite, its matrix within {most}. Got {drawn.matrix.tolist()[:1]}.")
+    if drawn.fill not in FILLS:
+        raise ArrayError(f"{who}: augment must have a fill of {', '.join(FILLS)}. Got {drawn.fill!r}.")
 
 
 def _check_count(who: str, labels: Any, batch: int) -> None:

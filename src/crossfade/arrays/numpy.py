@@ -12,14 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.arrays import parallel
+from crossfade.arrays.augment import FILLS, DrawnAugmentation, whole_matrix
+from crossfade.arrays.augment import augment as augment_plain
 from crossfade.arrays.dispatch import Layout
-from crossfade.arrays.grid import DrawnAugmentation, sample_grid
 from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
 Array = NDArray[Any]
+BYPASS_BYTES = 8 << 20
 _NO_MASK = np.zeros((1, 1, 1), np.float32)
-_NO_AUGMENT = (False, np.zeros(1, np.bool_), np.zeros((1, 2), np.int64), False)
+
+
+def augment(images: Array, drawn: DrawnAugmentation, layout: Layout) -> Array:
+    """See `crossfade.augment_images`."""
+    pixels = augment_rows(np.ascontiguousarray(_pixels(images, layout)), np.arange(len(images)), drawn)
+    return pixels if layout == "NHWC" else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+def augment_rows(pictures: Array, rows: NDArray[np.int64], drawn: DrawnAugmentation) -> Array:
+    """(B, H, W, C): rows `rows` of the (N, H, W, C) uint8 pictures, augmented as they are read from where they lie."""
+    kernels = load_kernels("augment_kernels")
+    if kernels is None or not pictures.flags.c_contiguous:
+        return np.asarray(augment_plain(np, pictures[rows], drawn))
+    out = buffers.empty((len(rows), *pictures.shape[1:]), np.uint8)
+    pictures = np.asarray(pictures).view()
+    pictures.flags.writeable = False  # as a memory map is: one kind of array to compile for
+    how = (whole_matrix(drawn.matrix), FILLS.index(drawn.fill), drawn.value, drawn.colours, drawn.amounts)
+    parallel.share(
+        lambda start, stop: kernels.augment(pictures, rows, out, *how, start, stop), len(rows), 16 * out.nbytes
+    )
+    return out
 
 
 def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> Array:
@@ -31,11 +53,12 @@ def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> 
         return out
     source, target = _planes(images, layout), _planes(out, layout)
     step = 1 if layout == "NCHW" else images.shape[3]
-    if images.dtype != np.uint8 and _is_pairs(plan):
-        _share(kernels.mix_pairs, plan, out, source, target, plan.source, plan.opacity, plan.box, step)
+    if images.dtype == np.uint8:
+        _share(kernels.mix_bytes, plan, source, target, *_stack(plan), step)
+    elif (pairs := _pairs(plan)) is not None:
+        _share(kernels.mix_pairs, plan, source, target, *_delivery(target), *pairs, step)
     else:
-        kernel = kernels.mix_bytes if images.dtype == np.uint8 else kernels.mix_float
-        _share(kernel, plan, out, source, target, *_stack(plan), step)
+        _share(kernels.mix_float, plan, source, target, *_delivery(target), *_stack(plan), step)
     return out
 
 
@@ -45,26 +68,22 @@ def render(
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
     layout: Layout,
-    augment: DrawnAugmentation | None,
     out: Array | None,
 ) -> Array:
     """See `crossfade.render`."""
     out = buffers.empty(images.shape, np.float32) if out is None else out
     kernels = load_kernels()
     if kernels is None or not out.flags.c_contiguous:
-        _render_plain(_pixels(images, layout), plan, scale, shift, augment, _pixels(out, layout))
+        _render_plain(_pixels(images, layout), plan, scale, shift, _pixels(out, layout))
         return out
     source, target = _planes(images, layout), _planes(out, layout)
     step = 1 if layout == "NCHW" else images.shape[3]
     scales, shifts = (_along_rows(values, layout, target.shape[3]) for values in (scale, shift))
-    pairs = (plan.source, plan.opacity, plan.box, step, scales, shifts)
-    if not _is_pairs(plan):
-        drawn = _NO_AUGMENT if augment is None else (True, *_drawn(augment))
-        _share(kernels.render, plan, out, source, target, *_stack(plan), step, scales, shifts, *drawn)
-    elif augment is None:
-        _share(kernels.render_pairs, plan, out, source, target, *pairs)
+    delivery, pairs = _delivery(target), _pairs(plan)
+    if pairs is not None:
+        _share(kernels.render_pairs, plan, source, target, *delivery, *pairs, step, scales, shifts)
     else:
-        _share(kernels.render_pairs_augmented, plan, out, source, target, *pairs, *_drawn(augment))
+        _share(kernels.render, plan, source, target, *delivery, *_stack(plan), step, scales, shifts)
     return out
 
 
@@ -129,34 +148,40 @@ def writable(array: Array) -> bool:
 
 
 @cache
-def load_kernels() -> ModuleType | None:
-    """The module of Numba kernels, or None where Numba is not installed."""
+def load_kernels(name: str = "kernels") -> ModuleType | None:
+    """A module of Numba kernels, or None where Numba is not installed."""
     try:
-        return import_module("crossfade.arrays.kernels")
+        return import_module(f"crossfade.arrays.{name}")
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
         return None
 
 
-def _is_pairs(plan: Plan) -> bool:
-    """Whether the plan is of the common kind that has kernels of its own."""
-    return plan.layers == 2 and plan.mask is None and bool((plan.source >= 0).all())
-
-
-def _share(kernel: Callable[..., None], plan: Plan, out: Array, *arguments: Any) -> None:
-    parallel.share(lambda start, stop: kernel(*arguments, start, stop), len(plan), out.nbytes)
+def _pairs(plan: Plan) -> tuple[Array, ...] | None:
+    """(source, opacity, box) of two layers, if the plan is of the common kind that has kernels of its own."""
+    if plan.mask is not None or plan.layers > 2 or (plan.source < 0).any():
+        return None
+    if plan.layers == 2:
+        return plan.source, plan.opacity, plan.box
+    opacity = np.pad(plan.opacity, ((0, 0), (0, 1)))
+    return plan.source.repeat(2, axis=1), opacity, plan.box.repeat(2, axis=1)
 
 
 def _stack(plan: Plan) -> tuple[Any, ...]:
-    """The plan as the kernels take it."""
+    """The plan as the kernels for any number of layers take it."""
     mask = _NO_MASK if plan.mask is None else plan.mask
     return plan.source, plan.opacity, plan.box, mask, plan.mask is not None
 
 
-def _drawn(augment: DrawnAugmentation) -> tuple[Any, ...]:
-    flip, offset = np.ascontiguousarray(augment.flip, np.bool_), np.ascontiguousarray(augment.offset, np.int64)
-    return flip, offset, augment.padding == "reflect"
+def _delivery(out: Array) -> tuple[bool, np.uintp]:
+    """Whether `out` is stored past the cache, which it would overflow, and the first number that begins a line."""
+    ahead = -out.ctypes.data % 64
+    return out.nbytes >= BYPASS_BYTES and ahead % out.itemsize == 0, np.uintp(ahead // out.itemsize)
+
+
+def _share(kernel: Callable[..., None], plan: Plan, source: Array, out: Array, *arguments: Any) -> None:
+    parallel.share(lambda start, stop: kernel(source, out, *arguments, start, stop), len(plan), out.nbytes)
 
 
 def _planes(images: Array, layout: Layout) -> Array:
@@ -189,14 +214,8 @@ def _render_plain(
     plan: Plan,
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
-    augment: DrawnAugmentation | None,
     out: Array,
 ) -> None:
-    if augment is not None:
-        rows, columns = (places[:, :, None] for places in sample_grid(augment, *plan.shape[1:]))
-        columns = columns.transpose(0, 2, 1)
-        black = (rows < 0) | (columns < 0)
-        images = images[np.arange(len(plan))[:, None, None], rows, columns] * ~black[..., None]
     for i in range(len(plan)):
         out[i] = _stacked(images, plan, i) * scale + shift
 

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from crossfade.arrays import numpy as host
+from crossfade.arrays.augment import DrawnAugmentation
+from crossfade.arrays.augment import augment as augment_batch
 from crossfade.arrays.dispatch import Layout
-from crossfade.arrays.grid import DrawnAugmentation, sample_grid
 from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
@@ -40,22 +41,27 @@ def render(
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
     layout: Layout,
-    augment: DrawnAugmentation | None,
     out: Tensor | None,
 ) -> Tensor:
     """See `crossfade.render`."""
     if _runs_on_host(images):
         out = _empty_like(images, torch.float32) if out is None else out
         pixels, target, seen = _dense(images, out, layout)
-        host.render(pixels, plan, scale, shift, seen, augment, target)
+        host.render(pixels, plan, scale, shift, seen, target)
         return out
-    pictures = _channels_first(images, layout)
-    if augment is not None:
-        pictures = _augmented(pictures, augment)
-    mixed = _stacked(pictures, plan)
+    mixed = _stacked(_channels_first(images, layout), plan)
     scales, shifts = (torch.from_numpy(values).to(images.device)[:, None, None] for values in (scale, shift))
     normalised = _from_channels_first(mixed * scales + shifts, layout)
     return normalised if out is None else out.copy_(normalised)
+
+
+def augment(images: Tensor, drawn: DrawnAugmentation, layout: Layout) -> Tensor:
+    """See `crossfade.augment_images`."""
+    if images.device.type == "cpu":
+        return torch.from_numpy(host.augment(images.numpy(), drawn, layout))
+    pixels = images if layout == "NHWC" else images.permute(0, 2, 3, 1)
+    changed = augment_batch(torch, pixels, drawn)
+    return changed if layout == "NHWC" else changed.permute(0, 3, 1, 2).contiguous()
 
 
 def mix_targets(labels: Tensor, plan: Plan, num_classes: int) -> Tensor:
@@ -192,11 +198,3 @@ def _inside(box: Tensor, height: int, width: int) -> Tensor:
     inside_rows = (top <= rows) & (rows < bottom)
     inside_columns = (left <= columns) & (columns < right)
     return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
-
-
-def _augmented(images: Tensor, augment: DrawnAugmentation) -> Tensor:
-    rows, columns = (_on(places, images.device) for places in sample_grid(augment, *images.shape[2:]))
-    batch = torch.arange(images.shape[0], device=images.device)[:, None, None]
-    shown = images.permute(0, 2, 3, 1)[batch, rows[:, :, None].clamp(min=0), columns[:, None, :].clamp(min=0)]
-    black = (rows < 0)[:, :, None] | (columns < 0)[:, None, :]
-    return (shown * ~black[..., None]).permute(0, 3, 1, 2)

@@ -22,7 +22,8 @@ def _flags(name: str, without: tuple[str, ...] = ()) -> type:
             continue
         said = "" if one.default in (None, MISSING) else f" [default: {one.default}]"
         words = Parameter(help=one.metadata["help"] + said, show_default=False)
-        described.append((one.name, Annotated[hints[one.name] | None, words], field(default=None)))
+        kind = str if one.name == "augment" else hints[one.name]  # a table has no place on the command line
+        described.append((one.name, Annotated[kind | None, words], field(default=None)))
     flags = make_dataclass(name, described)
     flags.__module__ = __name__  # Cyclopts does not look into classes of the standard library
     return flags

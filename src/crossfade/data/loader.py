@@ -42,6 +42,13 @@ class Batch:
 
 
 T = TypeVar("T")
+Gather = Callable[[NDArray[np.uint8], NDArray[np.int64], int], NDArray[np.uint8]]
+
+
+def gather_rows(pixels: NDArray[np.uint8], ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
+    """(B, H, W, C): a copy of the rows `ids`."""
+    images = buffers.empty((len(ids), *pixels.shape[1:]), np.uint8)
+    return np.take(pixels, ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
 
 
 class Loader(Generic[T]):
@@ -55,8 +62,11 @@ class Loader(Generic[T]):
         seed: of the order; >= 0.
         shuffle: False keeps the order of `ids`.
         drop_last: leave out a last batch that is not full.
-        prepare: called with each `Batch`, in one of the threads; what it returns is what comes out. It must
-            be a function of the batch alone, or results will depend on the threads.
+        gather: called as ``gather(pixels, ids, epoch)`` for the images of a batch, in one of the threads: it may
+            augment them while it copies them. None copies.
+        copies: each batch holds its pictures so many times; it is `gather` that makes them differ.
+        prepare: called with each `Batch`, in one of the threads; what it returns is what comes out. Both must
+            be functions of what they are given, or results will depend on the threads.
         threads: make this many batches ready at a time; 0 works in the caller's thread.
 
     Raises:
@@ -73,6 +83,8 @@ class Loader(Generic[T]):
         seed: int,
         shuffle: bool = True,
         drop_last: bool = False,
+        gather: Gather | None = None,
+        copies: int = 1,
         prepare: Callable[[Batch], T] | None = None,
         threads: int = 1,
     ) -> None:
@@ -81,7 +93,7 @@ class Loader(Generic[T]):
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
         self.shuffle, self.drop_last = shuffle, drop_last
-        self.prepare = prepare
+        self.gather, self.copies, self.prepare = gather or gather_rows, copies, prepare
         self._check()
 
     def _check(self) -> None:
@@ -136,8 +148,6 @@ class Loader(Generic[T]):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
-        ids = order[step * self.batch_size : (step + 1) * self.batch_size]
-        images = buffers.empty((len(ids), *self.pixels.shape[1:]), np.uint8)
-        np.take(self.pixels, ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
-        batch = Batch(images, self.labels[ids], ids.copy(), epoch, step)
+        ids = np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
+        batch = Batch(self.gather(self.pixels, ids, epoch), self.labels[ids], ids, epoch, step)
         return cast(Any, batch) if self.prepare is None else self.prepare(batch)

@@ -9,6 +9,7 @@ Slow on purpose, and imported by no other module: every fast path is tested agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -22,11 +23,11 @@ Array = NDArray[Any]
 
 
 class Augmentation(Protocol):
-    """What was drawn for each sample: flip left-right first, then shift by `offset` (rows, columns)."""
+    """What was drawn for each sample, as far as geometry goes."""
 
-    flip: Any
-    offset: Any
-    padding: Any
+    matrix: Any
+    fill: Any
+    value: Any
 
 
 def opacity_at(plan: Plan, i: int, k: int, y: int, x: int) -> float:
@@ -86,23 +87,38 @@ def mix_images(images: Array, plan: Plan, layout: Layout) -> Array:
     return out
 
 
-def augmented_pixel(picture: Array, flip: bool, offset: Any, padding: str, y: int, x: int, c: int) -> float:
-    """Pixel (y, x) of a picture (H, W, C) that was flipped left-right, padded all around and cropped."""
-    height, width = picture.shape[:2]
-    y, x = y + int(offset[0]), x + int(offset[1])
-    if padding == "constant" and not (0 <= y < height and 0 <= x < width):
-        return 0.0
-    y, x = _mirrored(y, height), _mirrored(x, width)
-    return float(picture[y, width - 1 - x if flip else x, c])
+def warped_pixel(picture: Array, matrix: Array, fill: str, value: int, y: int, x: int, c: int) -> int:
+    """Pixel (y, x) of a picture (H, W, C) looked up at ``matrix @ (y, x, 1)``, to the nearest 64th, bilinear.
+
+    The matrix counts in 2^-32 of a pixel.
+    """
+    units = [[round(float(entry) * 2**32) for entry in line] for line in matrix]
+    row, column = (math.floor((a * y + b * x + offset) / 2**26 + 0.5) / 64 for a, b, offset in units)
+    top, left = math.floor(row), math.floor(column)
+    total = 0.0
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        share = (row - top if down else 1 - (row - top)) * (column - left if right else 1 - (column - left))
+        total += share * _beyond(picture, fill, value, top + down, left + right, c)
+    return math.floor(total + 0.5)
 
 
-def _mirrored(at: int, size: int) -> int:
-    """Walk from the border back inside, step by step, without standing on the edge pixel twice."""
-    if size == 1:
-        return 0
-    while not 0 <= at < size:
-        at = -at if at < 0 else 2 * (size - 1) - at
-    return at
+def _beyond(picture: Array, fill: str, value: int, y: int, x: int, c: int) -> float:
+    """Pixel (y, x), which may lie beyond the border: walk back inside, step by step."""
+    places = []
+    for at, size in ((y, picture.shape[0]), (x, picture.shape[1])):
+        while not 0 <= at < size:
+            if fill == "constant":
+                return float(value)
+            if fill == "wrap":
+                at += size if at < 0 else -size
+            elif fill == "nearest":
+                at += 1 if at < 0 else -1
+            elif fill == "mirror":  # the edge pixel once
+                at = 0 if size == 1 else -at if at < 0 else 2 * (size - 1) - at
+            else:  # reflect: the edge pixel twice
+                at = -1 - at if at < 0 else 2 * size - 1 - at
+        places.append(at)
+    return float(picture[places[0], places[1], c])
 
 
 def render(
@@ -118,8 +134,8 @@ def render(
     if augment is not None:
         original, pixels = pixels, np.zeros_like(pixels)
         for i, y, x, c in np.ndindex(pixels.shape):
-            drawn = bool(augment.flip[i]), augment.offset[i], augment.padding
-            pixels[i, y, x, c] = augmented_pixel(original[i], *drawn, y, x, c)
+            drawn = augment.matrix[i], augment.fill, augment.value
+            pixels[i, y, x, c] = warped_pixel(original[i], *drawn, y, x, c)
     out = np.zeros(images.shape, np.float32)
     normalised = _pixels(out, layout)
     for i, y, x, c in np.ndindex(pixels.shape):

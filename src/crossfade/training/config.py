@@ -11,11 +11,14 @@ import math
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from crossfade.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crossfade.vision.augment import Augment
 
 
 def _option(default: Any, words: str) -> Any:
@@ -44,10 +47,12 @@ class RunConfig:
     label_smoothing: float = _option(0.0, "share of each label spread over all classes")
     clip_norm: float | None = _option(None, "largest norm of the gradient")
     ema: float | None = _option(None, "decay of the running average of the weights, which is then evaluated")
-    flip: bool = _option(True, "flip training pictures left-right at random")
-    pad: int | None = _option(
-        None, "pixels by which training pictures are shifted; a sixteenth of the side if not said"
+    augment: str | dict[str, Any] = field(
+        default="light",
+        metadata={"help": "what may happen to training pictures: none, light, r1, r4, strong, or a TOML file"},
     )
+    flip: bool | None = _option(None, "flip training pictures left-right at random, whatever augment says")
+    pad: float | None = _option(None, "pixels, or share of the side, by which they are shifted, likewise")
     size: int | None = _option(None, "side of the pictures in pixels; chosen by the folder if not said")
     channels: Literal[1, 3] | None = _option(None, "1 grey or 3 colour; by the pictures if not said")
     fit: Literal["stretch", "crop"] = _option("stretch", "how pictures are made square")
@@ -77,12 +82,20 @@ class RunConfig:
         self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1")
         self._check("val", 0 < self.val < 1, "between 0 and 1")
         self._check("per_class", self.per_class is None or self.per_class >= 1, "1 or more")
-        self._check("pad", self.pad is None or self.pad >= 0, "0 or more")
+        self.augmentation()
         self._check("size", self.size is None or self.size >= 8, "8 or more")
 
     def _check(self, name: str, held: bool, rule: str) -> None:
         if not held:
             raise ConfigError(f"{name}: must be {rule}. Got {getattr(self, name)!r}.")
+
+    def augmentation(self) -> Augment:
+        """What may happen to training pictures."""
+        from crossfade.vision.augment import augment_from, preset
+
+        base = preset(self.augment) if isinstance(self.augment, str) else augment_from(self.augment)
+        given = {"flip": self.flip, "pad": self.pad}
+        return replace(base, **{name: value for name, value in given.items() if value is not None})
 
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value; None where a default depends on the pictures."""
@@ -114,6 +127,8 @@ def resolve(file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
             hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
             raise ConfigError(f"config: no option is called {key!r}. {hint}")
         given[key] = _typed(key, value, hints[key])
+    if isinstance(path := given.get("augment"), str) and path.endswith(".toml"):
+        given["augment"] = read_toml(Path(path))
     return RunConfig(**given)
 
 
@@ -123,20 +138,21 @@ def _typed(key: str, value: Any, hint: Any) -> Any:
         options = [option for option in get_args(hint) if option is not type(None)]
         if value is None and len(options) < len(get_args(hint)):
             return None
-        hint = options[0]
+        hint = next((one for one in options if get_origin(one) is type(value)), options[0])
     if get_origin(hint) is Literal:
         if value in get_args(hint) and not isinstance(value, bool):
             return value
         raise ConfigError(f"{key}: must be one of {', '.join(map(str, get_args(hint)))}. Got {value!r}.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
+    kind = get_origin(hint) or hint
+    if isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
         return value
-    raise ConfigError(f"{key}: must be of type {hint.__name__}. Got {value!r}.")
+    raise ConfigError(f"{key}: must be of type {kind.__name__}. Got {value!r}.")
 
 
 def write_toml(path: Path, table: Mapping[str, Any]) -> None:
-    """Write a flat table; keys without a value are left out, since TOML has none."""
+    """Write a table, tables in it last; keys without a value are left out, since TOML has none."""
     import tomli_w
 
     path.write_text(tomli_w.dumps({key: value for key, value in table.items() if value is not None}), encoding="utf-8")

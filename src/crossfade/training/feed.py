@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from crossfade.arrays.dispatch import render
-from crossfade.data.loader import Batch
+from crossfade.arrays.numpy import augment_rows
+from crossfade.data.loader import Batch, gather_rows
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
-from crossfade.vision.augment import Augmentation, FlipCrop
+from crossfade.vision.augment import Augment, Augmentation
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Ready:
         pixels: (B, H, W, C); float32 as the model sees it, or still uint8 where the device renders it.
         labels: (B,) int64, of the unmixed pictures.
         plan: how they are mixed.
-        augmentation: how each was augmented, or None.
+        augmentation: what is still to be done to each on the device, or None.
         ids, epoch, step: of the `Batch`.
     """
 
@@ -48,7 +49,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Feed:
-    """Draws augmentation and plan of each batch, and renders it: on the host in the loader's thread, or on a GPU.
+    """Draws augmentation and plan of each batch, and executes them: on the host in the loader's thread, or on a GPU.
 
     The plan is a function of (seed, epoch, step, rank), the augmentation of (seed, epoch, id): arms that share a
     seed see the same pictures, in the same order, equally augmented.
@@ -61,24 +62,26 @@ class Feed:
     normalisation: Normalisation
     device: torch.device
     policy: Policy | None = None
-    augment: FlipCrop | None = None
+    augment: Augment | None = None
     seed: int = 0
     epochs: int = 1
     rank: int = 0
 
+    def gather(self, pixels: NDArray[np.uint8], ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
+        """The loader's `gather`: on the host, pictures are augmented as they are read."""
+        drawn = self._draw(ids, epoch, pixels.shape[1:3]) if self._on_host else None
+        return gather_rows(pixels, ids, epoch) if drawn is None else augment_rows(pixels, ids, drawn)
+
     def prepare(self, batch: Batch) -> Ready:
-        """Called by the loader, in a thread of its own."""
-        augmentation = None
-        if self.augment is not None:
-            augmentation = self.augment.draw(batch.ids, seed=self.seed, epoch=batch.epoch)
-        plan = self._plan(batch)
-        ready = Ready(batch.images, batch.labels, plan, augmentation, batch.ids, batch.epoch, batch.step)
-        return ready if self.device.type != "cpu" else replace(ready, pixels=self._render(ready, batch.images))
+        """The loader's `prepare`."""
+        waiting = None if self._on_host else self._draw(batch.ids, batch.epoch, batch.images.shape[1:3])
+        ready = Ready(batch.images, batch.labels, self._plan(batch), waiting, batch.ids, batch.epoch, batch.step)
+        return replace(ready, pixels=self._render(ready, batch.images)) if self._on_host else ready
 
     def to_device(self, ready: Ready) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W), float32 and channels-last in memory, and labels (B,), on the device."""
         pixels = torch.from_numpy(ready.pixels).to(self.device, non_blocking=True)
-        images = pixels if self.device.type == "cpu" else self._render(ready, pixels)
+        images = pixels if self._on_host else self._render(ready, pixels)
         return images.permute(0, 3, 1, 2), torch.from_numpy(ready.labels).to(self.device, non_blocking=True)
 
     def undo(self, images: torch.Tensor) -> NDArray[np.uint8]:
@@ -86,6 +89,17 @@ class Feed:
         values = images.permute(0, 2, 3, 1).float().cpu().numpy()
         pixels = (values * self.normalisation.std + self.normalisation.mean) * 255
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+    @property
+    def _on_host(self) -> bool:
+        return self.device.type == "cpu"
+
+    def _draw(self, ids: NDArray[np.int64], epoch: int, size: tuple[int, ...]) -> Augmentation | None:
+        """For each picture; where batches hold each twice, the first half stays as it is."""
+        drawn = self.augment and self.augment.draw(ids, seed=self.seed, epoch=epoch, size=(size[0], size[1]))
+        if drawn is None or not self.augment.append:
+            return drawn
+        return drawn.only(np.arange(len(ids)) >= len(ids) // 2)
 
     def _plan(self, batch: Batch) -> Plan:
         shape = batch.images.shape[:3]

@@ -37,7 +37,6 @@ from crossfade.training.feed import Feed, Normalisation, Ready
 from crossfade.training.metrics import RunningMean, confusion_matrix, hits
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 from crossfade.training.signals import Stop, listen
-from crossfade.vision.augment import FlipCrop
 
 EVALUATION_BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
 PREPARE_PICTURES = 5000  # of 32 pixels a side or less, likewise
@@ -79,10 +78,9 @@ class Training:
         config, split = self.config, self.pictures.split
         self.model.to(self.device, memory_format=torch.channels_last)
         self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
-        pad = self.pictures.cache.size // 16 if config.pad is None else config.pad
         feed = partial(Feed, self.normalisation, self.device)
         self._train_feed = feed(
-            policy=self.policy, augment=FlipCrop(config.flip, pad), seed=config.seed, epochs=config.epochs
+            policy=self.policy, augment=config.augmentation(), seed=config.seed, epochs=config.epochs
         )
         self._plain_feed = feed()
         self._loader: Loader[Ready] = Loader(
@@ -92,6 +90,8 @@ class Training:
             batch_size=config.batch_size,
             seed=config.seed,
             drop_last=len(split.train) % config.batch_size == 1 < config.batch_size,  # batch norm needs two
+            gather=self._train_feed.gather,
+            copies=2 if config.augmentation().append else 1,
             prepare=self._train_feed.prepare,
             threads=config.threads,
         )

@@ -195,9 +195,15 @@ class TestRenderParameters:
             np.testing.assert_array_equal(cf.render(BYTES, PLAN, mean=mean, std=std), want)
 
     def test_an_augmentation_of_another_batch(self):
-        for flip, offset in ((np.zeros(3, bool), np.zeros((4, 2), int)), (np.zeros(4, bool), np.zeros((4, 3), int))):
+        still = np.broadcast_to(np.eye(3)[:2], (4, 2, 3))
+        for drawn in (Augmentation(still[:3]), Augmentation(still, colours=np.zeros((3, 1), int))):
             with pytest.raises(cf.ArrayError, match="augment must be drawn for 4 samples"):
-                cf.render(BYTES, PLAN, mean=0, std=1, augment=Augmentation(flip, offset))
+                cf.render(BYTES, PLAN, mean=0, std=1, augment=drawn)
+
+    def test_an_augmentation_that_is_no_map(self):
+        for matrix in (np.full((4, 2, 3), np.nan), np.full((4, 2, 3), 2.0**21)):
+            with pytest.raises(cf.ArrayError, match="augment must be finite"):
+                cf.render(BYTES, PLAN, mean=0, std=1, augment=Augmentation(matrix))
 
 
 class TestTargets:

@@ -12,7 +12,7 @@ import pytest
 
 import crossfade as cf
 from crossfade.arrays import parallel
-from crossfade.vision.augment import FlipCrop
+from crossfade.vision.augment import Augment
 from tests.strategies import pictures
 
 SHAPE = (7, 16, 12)
@@ -47,7 +47,8 @@ def test_small_batches_stay_in_the_callers_thread(threads, monkeypatch):
 
 def results() -> list[bytes]:
     plan = cf.OneOf([cf.MixUp(1.0), cf.CutMix()], per="sample").plan(SHAPE, rng=0)
-    images, augment = pictures(SHAPE, 3, np.uint8, 0), FlipCrop(pad=2).draw(np.arange(7), seed=0, epoch=0)
+    images = pictures(SHAPE, 3, np.uint8, 0)
+    augment = Augment(flip=True, pad=2).draw(np.arange(7), seed=0, epoch=0, size=SHAPE[1:])
     made = [cf.mix_images(images, plan), cf.mix_images(images.astype(np.float32), plan)]
     return [array.tobytes() for array in (*made, cf.render(images, plan, mean=0.5, std=0.2, augment=augment))]
 

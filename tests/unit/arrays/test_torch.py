@@ -8,7 +8,7 @@ import torch
 
 import crossfade as cf
 from crossfade.arrays import torch as backend
-from crossfade.vision.augment import FlipCrop
+from crossfade.vision.augment import Augment
 
 SHAPE = (4, 7, 13)
 PLANS = {
@@ -142,8 +142,8 @@ def test_both_paths_mix_bytes_alike():
 @pytest.mark.usefixtures("path")
 def test_both_paths_render_alike():
     images = noise(torch.uint8)
-    for padding in ("reflect", "constant"):
-        augment = FlipCrop(pad=5, padding=padding).draw(np.arange(4), seed=0, epoch=0)
+    for fill in ("mirror", "constant"):
+        augment = Augment(flip=True, pad=5, fill=fill).draw(np.arange(4), seed=0, epoch=0, size=images.shape[2:])
         want = cf.render(images.numpy(), PLANS["cutmix"], mean=0.4, std=0.2, layout="NCHW", augment=augment)
         got = cf.render(images, PLANS["cutmix"], mean=0.4, std=0.2, layout="NCHW", augment=augment)
         np.testing.assert_allclose(got, want, atol=2e-6)

@@ -41,26 +41,42 @@ def test_targets_of_a_pair():
     assert reference.mix_targets(np.array([0, 0]), plan, 2, 0.5).tolist() == [[0.75, 0.25], [0.75, 0.25]]
 
 
-def test_augmented_rows():
-    """ABCD flipped is DCBA; shifted one to the right, then CBA and what lies beyond."""
+def test_warped_rows():
+    """0123 read backwards and further on, with what lies beyond by each fill."""
     row = np.arange(4.0).reshape(1, 4, 1)
 
-    def seen(flip, shift, padding):
-        return [reference.augmented_pixel(row, flip, (0, shift), padding, 0, x, 0) for x in range(4)]
+    def seen(step, shift, fill):
+        matrix = np.array([[1, 0, 0], [0, step, shift]])
+        return [reference.warped_pixel(row, matrix, fill, 9, 0, x, 0) for x in range(4)]
 
-    assert seen(False, 0, "reflect") == [0, 1, 2, 3]
-    assert seen(True, 0, "reflect") == [3, 2, 1, 0]
-    assert seen(False, 1, "constant") == [1, 2, 3, 0]
-    assert seen(False, -2, "constant") == [0, 0, 0, 1]
-    assert seen(False, 1, "reflect") == [1, 2, 3, 2]
-    assert seen(False, -2, "reflect") == [2, 1, 0, 1]
-    assert seen(True, 1, "reflect") == [2, 1, 0, 1]
-    assert seen(False, 9, "reflect") == [3, 2, 1, 0]
+    assert seen(1, 0, "mirror") == [0, 1, 2, 3]
+    assert seen(-1, 3, "mirror") == [3, 2, 1, 0]
+    assert seen(1, 2, "constant") == [2, 3, 9, 9]
+    assert seen(1, 2, "nearest") == [2, 3, 3, 3]
+    assert seen(1, 2, "reflect") == [2, 3, 3, 2]
+    assert seen(1, 2, "mirror") == [2, 3, 2, 1]
+    assert seen(1, 2, "wrap") == [2, 3, 0, 1]
+    assert seen(1, -2, "constant") == [9, 9, 0, 1]
+    assert seen(1, -2, "nearest") == [0, 0, 0, 1]
+    assert seen(1, -2, "reflect") == [1, 0, 0, 1]
+    assert seen(1, -2, "mirror") == [2, 1, 0, 1]
+    assert seen(1, -2, "wrap") == [2, 3, 0, 1]
+    assert seen(-1, 2, "mirror") == [2, 1, 0, 1]
+    assert seen(1, 9, "mirror") == [3, 2, 1, 0]
+
+
+def test_between_two_pixels():
+    """A quarter of the way from 0 to 100, then from there a half of the way down to 200 and 240."""
+    square = np.array([[0, 100], [200, 240]], float).reshape(2, 2, 1)
+    quarter, lower = np.array([[1, 0, 0], [0, 1, 0.25]]), np.array([[1, 0, 0.5], [0, 1, 0.25]])
+    assert reference.warped_pixel(square, quarter, "nearest", 0, 0, 0, 0) == 25
+    assert reference.warped_pixel(square, lower, "nearest", 0, 0, 0, 0) == 118
+    assert reference.warped_pixel(square, quarter, "constant", 0, 0, 1, 0) == 75
 
 
 def test_render_normalises():
     pixels = np.array([[[[255, 0]]]], np.uint8)
-    augment = Augmentation(np.array([False]), np.array([[0, 0]]))
+    augment = Augmentation(np.eye(3)[None, :2])
     got = reference.render(pixels, Plan.identity((1, 1, 1)), (0.5, 0.25), (0.25, 0.5), "NHWC", augment)
     assert got.ravel().tolist() == [2.0, -0.5]
 

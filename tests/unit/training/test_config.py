@@ -26,6 +26,22 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     assert resolve(read_toml(tmp_path / "config.toml"), {}) == config
 
 
+def test_an_augmentation_is_a_preset_a_table_or_a_file(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('rotation = 12\nbrightness = [0.9, 1.1]\nfill = "wrap"\n')
+    from_file = resolve({}, {"augment": str(own)})
+    assert (from_file.augmentation().rotation, from_file.augmentation().fill) == (12, "wrap")
+    assert resolve({"augment": {"rotation": 3, "shift": [0, 0.1]}}, {}).augmentation().shift == (0, 0.1)
+    own.unlink()
+    write_toml(tmp_path / "config.toml", from_file.as_dict())  # the run remembers what the file said
+    assert resolve(read_toml(tmp_path / "config.toml"), {}) == from_file
+    assert RunConfig().augmentation() == RunConfig(augment="light").augmentation()
+    assert RunConfig(augment="r1", flip=False, pad=3).augmentation().pad == 3
+    for spec, words in (("ligth", "Did you mean light"), (str(own), "cannot be read"), ({"spin": 1}, "no option")):
+        with pytest.raises(ConfigError, match=words):
+            resolve({"augment": spec}, {})
+
+
 def test_every_field_has_words_for_the_help() -> None:
     assert all(len(field.metadata["help"]) > 3 for field in fields(RunConfig))
 
