@@ -39,6 +39,7 @@ def measure(found: Folders) -> Iterator[table.Section]:
     yield from mixing_speed.measure(mixing_speed.Size())
     _tell("from a folder to batches")
     yield from folder_speed.measure(found.photos, folder_speed.Size())
+    yield folder_speed.small_epochs(found.small, folder_speed.Size(batch=128, side=32, rounds=2, epochs=1))
     _tell("scan and cache")
     yield folder_speed.small_pictures(found.small, rounds=3)
     _tell("start-up")

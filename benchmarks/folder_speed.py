@@ -34,16 +34,60 @@ class Size:
 
     batch: int = 64
     side: int = 224
-    pad: int = 16
     rounds: int = 5
     epochs: int = 4
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What is done to each picture of a later epoch, in our words and in torchvision's, and the bar."""
+
+    words: str
+    ours: Augment
+    theirs: Callable[[Size], list[Any]]
+    bar: float
+
+
 def measure(root: Path, size: Size) -> list[Section]:
-    """Rows 3 and 4: later epochs (flips; flips and shifts), and the first one."""
+    """Rows 3 and 4: later epochs, and the first one."""
     with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
-        sections = [_later_epochs(root, Path(home), size, pad) for pad in (0, size.pad)]
+        sections = [_later_epochs(root, Path(home), size, kind) for kind in (FLIPS, SHIFTS, AFFINE)]
         return [*sections, _first_epoch(root, Path(home), size)]
+
+
+def small_epochs(root: Path, size: Size) -> Section:
+    """Augmented, mixed pictures of 32 pixels a side."""
+    with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
+        return _later_epochs(root, Path(home), size, AFFINE)
+
+
+def _flips(size: Size) -> list[Any]:
+    from torchvision.transforms import v2
+
+    return [v2.RandomHorizontalFlip()]
+
+
+def _shifts(size: Size) -> list[Any]:
+    from torchvision.transforms import v2
+
+    return [v2.RandomCrop(size.side, padding=size.side // 14, padding_mode="reflect"), *_flips(size)]
+
+
+def _affine(size: Size) -> list[Any]:
+    from torchvision.transforms import v2
+
+    warp = v2.RandomAffine(10, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR)
+    return [*_flips(size), warp, v2.ColorJitter(brightness=(0.8, 1.2))]
+
+
+FLIPS = Kind("flips", Augment(flip=True), _flips, 20)
+SHIFTS = Kind("flips and shifts", Augment(flip=True, pad=1 / 14), _shifts, 20)
+AFFINE = Kind(
+    "flips, rotation, shifts, brightness",
+    Augment(flip=True, rotation=10, shift=(0.1, 0.1), brightness=(0.8, 1.2), fill="constant"),
+    _affine,
+    10,
+)
 
 
 def small_pictures(root: Path, rounds: int) -> Section:
@@ -63,19 +107,19 @@ def small_pictures(root: Path, rounds: int) -> Section:
     return Section(title, [line, memory], list(timings.values()))
 
 
-def _later_epochs(root: Path, home: Path, size: Size, pad: int) -> Section:
-    title = f"JPEGs -> mixed {size.side} batches, second epoch on, flips" + (" and shifts" if pad else "")
+def _later_epochs(root: Path, home: Path, size: Size, kind: Kind) -> Section:
+    title = f"JPEGs -> mixed {size.side} batches, second epoch on, {kind.words}"
     index, cache = prepare(root, size=size.side, channels=3, cache_dir=home / "kept", workers=THREADS)
-    loader, feed = _our_loader(index.labels, cache.pixels, size, pad)
+    loader, feed = _our_loader(index.labels, cache.pixels, size, kind)
     epoch = itertools.count(1)
     pictures = len(loader) * size.batch
     works: dict[str, Work] = {OURS: lambda: [_our_epoch(loader, feed, next(epoch), size) for _ in range(size.epochs)]}
-    with _their_loader(root, size, pad, persistent=True) as theirs:
+    with _their_loader(root, size, kind, persistent=True) as theirs:
         if theirs is not None:
             works[THEIRS] = lambda: _their_epoch(theirs, size)
         timings = interleave(works, size.rounds)
     timings[OURS] = timings[OURS].per(size.epochs)
-    return _judge(title, timings, pictures, bar=20)
+    return _judge(title, timings, pictures, bar=kind.bar)
 
 
 def _first_epoch(root: Path, home: Path, size: Size) -> Section:
@@ -86,11 +130,11 @@ def _first_epoch(root: Path, home: Path, size: Size) -> Section:
         index, cache = prepare(
             root, size=size.side, channels=3, cache_dir=home / f"new{next(numbers)}", workers=THREADS
         )
-        loader, feed = _our_loader(index.labels, cache.pixels, size, 0)
+        loader, feed = _our_loader(index.labels, cache.pixels, size, FLIPS)
         _our_epoch(loader, feed, 0, size)
 
     def theirs() -> None:
-        with _their_loader(root, size, 0, persistent=False) as loader:
+        with _their_loader(root, size, FLIPS, persistent=False) as loader:
             _their_epoch(loader, size)
 
     works: dict[str, Work] = {OURS: ours}
@@ -110,12 +154,12 @@ def _judge(title: str, timings: dict[str, Timing], pictures: int, *, bar: float)
 # ------------------------------------------------------------------------------------------------------- ours
 
 
-def _our_loader(labels: Any, pixels: Any, size: Size, pad: int) -> tuple[Loader[Any], Feed]:
+def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loader[Any], Feed]:
     feed = Feed(
         normalisation=Normalisation(list(peers.MEAN), list(peers.STD)),
         device=torch.device("cpu"),
         policy=cf.MixUp(1.0),
-        augment=Augment(flip=True, pad=pad),
+        augment=kind.ours,
     )
     ids = np.arange(len(labels))
     loader = Loader(
@@ -135,14 +179,14 @@ def _our_epoch(loader: Loader[Any], feed: Feed, epoch: int, size: Size) -> None:
 
 
 @contextmanager
-def _their_loader(root: Path, size: Size, pad: int, *, persistent: bool) -> Iterator[Any]:
+def _their_loader(root: Path, size: Size, kind: Kind, *, persistent: bool) -> Iterator[Any]:
     """The loader, or None where torchvision is not installed. Its workers end with the block."""
     if not installed("torchvision"):
         yield None
         return
     from torchvision.datasets import ImageFolder
 
-    dataset = ImageFolder(root, transform=_their_transform(size, pad))
+    dataset = ImageFolder(root, transform=_their_transform(size, kind))
     loader = torch.utils.data.DataLoader(
         dataset,
         batch_size=size.batch,
@@ -157,16 +201,14 @@ def _their_loader(root: Path, size: Size, pad: int, *, persistent: bool) -> Iter
     del loader
 
 
-def _their_transform(size: Size, pad: int) -> Callable[[Any], Any]:
+def _their_transform(size: Size, kind: Kind) -> Callable[[Any], Any]:
     from torchvision.transforms import v2
 
-    shift = [v2.RandomCrop(size.side, padding=pad, padding_mode="reflect")] if pad else []
     return v2.Compose(
         [
             v2.ToImage(),
             v2.Resize((size.side, size.side), antialias=True),
-            *shift,
-            v2.RandomHorizontalFlip(),
+            *kind.theirs(size),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(peers.MEAN, peers.STD),
         ]
