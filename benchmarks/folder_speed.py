@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from crossfade.data import Loader, prepare, scan
 from crossfade.training.feed import Feed, Normalisation
 from crossfade.vision.augment import Augment
 
-OURS, THEIRS = "crossfade", "torchvision"
+OURS, THEIRS, R1 = "crossfade", "torchvision", "R1's generator, 150 pixels, batches of 5"
 HOW = f"torchvision: ImageFolder, DataLoader({THREADS} workers), v2 transforms, v2.MixUp of each batch"
 MISSING = "torchvision is not installed and was skipped. Run: pip install 'crossfade[bench]'"
 
@@ -46,6 +46,7 @@ class Kind:
     ours: Augment
     theirs: Callable[[Size], list[Any]]
     bar: float
+    beside_r1: bool = False
 
 
 def measure(root: Path, size: Size) -> list[Section]:
@@ -58,7 +59,7 @@ def measure(root: Path, size: Size) -> list[Section]:
 def small_epochs(root: Path, size: Size) -> Section:
     """Augmented, mixed pictures of 32 pixels a side."""
     with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
-        return _later_epochs(root, Path(home), size, AFFINE)
+        return _later_epochs(root, Path(home), size, replace(AFFINE, beside_r1=False))
 
 
 def _flips(size: Size) -> list[Any]:
@@ -87,6 +88,7 @@ AFFINE = Kind(
     Augment(flip=True, rotation=10, shift=(0.1, 0.1), brightness=(0.8, 1.2), fill="constant"),
     _affine,
     10,
+    beside_r1=True,
 )
 
 
@@ -117,9 +119,14 @@ def _later_epochs(root: Path, home: Path, size: Size, kind: Kind) -> Section:
     with _their_loader(root, size, kind, persistent=True) as theirs:
         if theirs is not None:
             works[THEIRS] = lambda: _their_epoch(theirs, size)
+        if kind.beside_r1 and installed("keras"):
+            works[R1] = peers.r1_generator(root, pictures)
         timings = interleave(works, size.rounds)
     timings[OURS] = timings[OURS].per(size.epochs)
-    return _judge(title, timings, pictures, bar=kind.bar)
+    section = _judge(title, timings, pictures, bar=kind.bar)
+    if R1 in timings:
+        section.lines.append(beside_peers(f"{title}, beside R1", timings[OURS], [timings[R1]], 30, pictures=pictures))
+    return section
 
 
 def _first_epoch(root: Path, home: Path, size: Size) -> Section:
