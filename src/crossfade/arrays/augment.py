@@ -207,15 +207,13 @@ def _turned(xp: Any, x: Any, turns: Any) -> Any:
 
 
 def _through(xp: Any, images: Any, make: Any) -> Any:
-    """Each channel of each picture through a table of its own, made on the host from its histogram."""
-    pixels = _cast(xp, images, "int64")
+    """Each channel of each picture through a table of its own, made from its histogram."""
     count, _, _, channels = images.shape
-    host = np.asarray(pixels if xp is np else pixels.cpu())
-    tables = np.zeros((count, channels, 256), np.uint8)
-    for i, c in np.ndindex(count, channels):
-        tables[i, c] = make(np.bincount(host[i, :, :, c].reshape(-1), minlength=256))
-    sample, channel = np.arange(count)[:, None, None, None], np.arange(channels)
-    return _like(xp, tables, images)[_like(xp, sample, images), _like(xp, channel, images), pixels]
+    first = _like(xp, 256 * np.arange(count * channels).reshape(count, 1, 1, channels), images)
+    places = _cast(xp, images, "int64") + first
+    histograms = xp.bincount(places.reshape(-1), minlength=256 * count * channels)
+    rows = np.asarray(histograms if xp is np else histograms.cpu()).reshape(-1, 256)
+    return _like(xp, np.concatenate([make(row) for row in rows]), images)[places]
 
 
 def _stretching(histogram: NDArray[np.int64]) -> NDArray[np.uint8]:
