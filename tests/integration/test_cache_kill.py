@@ -21,8 +21,8 @@ KILLS = scaled(5, 200)
 
 BUILD = """
 import sys
-import crossfade.data._reading as reading
-reading.HELPERS_PAY_SECONDS = reading.HELPERS_HELP_SECONDS = 0.0  # helpers even for so few pictures
+import crossfade.data._crew as crew
+crew.HELPERS_PAY_SECONDS = crew.HELPERS_HELP_SECONDS = crew.THREADS_HELP_UNTIL = 0.0  # helpers even for so few pictures
 from crossfade.data import prepare
 index, cache = prepare(sys.argv[1], cache_dir=sys.argv[2], size=24, workers=2)
 print(len(index), cache.reused, int(cache.pixels.sum(dtype="u8")))

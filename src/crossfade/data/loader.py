@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossfade.data.onthefly import Decoded
 from crossfade.errors import ConfigError
 from crossfade.memory import buffers
 from crossfade.rng import Stream, derive_rng
@@ -48,7 +49,7 @@ class Loader(Generic[T]):
     """Yields the pictures `ids` in batches, epoch after epoch.
 
     Args:
-        pixels: (N, H, W, C) uint8, an array or the memory map of a `Cache`.
+        pixels: (N, H, W, C) uint8: an array, or what a `Cache` holds.
         labels: (N,) ints.
         ids: (n,) ints, which of the N pictures to yield.
         batch_size: pictures per batch.
@@ -65,7 +66,7 @@ class Loader(Generic[T]):
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: NDArray[np.uint8] | Decoded,
         labels: ArrayLike,
         ids: ArrayLike,
         *,
@@ -76,7 +77,7 @@ class Loader(Generic[T]):
         prepare: Callable[[Batch], T] | None = None,
         threads: int = 1,
     ) -> None:
-        self.pixels = np.asarray(pixels)
+        self.pixels = pixels if isinstance(pixels, Decoded) else np.asarray(pixels)
         self.labels = np.asarray(labels, np.int64)
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
@@ -138,6 +139,6 @@ class Loader(Generic[T]):
     def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
         ids = order[step * self.batch_size : (step + 1) * self.batch_size]
         images = buffers.empty((len(ids), *self.pixels.shape[1:]), np.uint8)
-        np.take(self.pixels, ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
+        self.pixels.take(ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
         batch = Batch(images, self.labels[ids], ids.copy(), epoch, step)
         return cast(Any, batch) if self.prepare is None else self.prepare(batch)

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from crossfade.data import Cache, Index, prepare, scan
+from crossfade.data import _crew as crew
 from crossfade.data import _reading as reading
-from crossfade.data.cache import _npy_header, default_cache_dir
+from crossfade.data._store import npy_header
+from crossfade.data._workshop import default_cache_dir
 from crossfade.data.decode import decode, fit_square, to_channels
 from crossfade.errors import CacheError, ConfigError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
@@ -56,7 +58,7 @@ def test_the_cache_holds_the_pictures_of_the_index(root: Path, home: Path) -> No
 def test_any_program_can_read_the_pixels(root: Path, home: Path) -> None:
     _, cache = prepare(root, cache_dir=home)
     assert np.array_equal(np.load(cache.folder / "pixels.npy"), cache.pixels)
-    header = _npy_header((123456789012, 224, 224, 3))
+    header = npy_header((123456789012, 224, 224, 3))
     assert len(header) == 128
     assert header.endswith(b"\n")
 
@@ -141,7 +143,7 @@ def test_another_fit_is_another_cache(tmp_path: Path, home: Path) -> None:
 
 def test_another_code_version_is_another_cache(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, one = prepare(root, cache_dir=home)
-    monkeypatch.setattr("crossfade.data.cache.VERSION", 999)
+    monkeypatch.setattr("crossfade.data._store.VERSION", 999)
     _, other = prepare(root, cache_dir=home)
     assert not other.reused
     assert one.key != other.key
@@ -223,7 +225,7 @@ def test_helpers_write_the_same_cache(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(started) == 2
     assert same(index, other)
     assert alone.key == together.key
-    for name in ("meta.json", "pixels.npy", "sums.npy", "shapes.npy"):
+    for name in ("meta.json", "pixels.npy", "sums.npy", "shapes.npy", "digests.npy"):
         assert (alone.folder / name).read_bytes() == (together.folder / name).read_bytes()
     assert np.array_equal(alone.pixels, together.pixels)
 
@@ -353,7 +355,7 @@ def test_what_a_dead_build_left_is_cleared_away_but_not_what_a_living_one_needs(
 def test_a_file_that_vanishes_while_it_is_read_is_refused(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PROBE_FILES", 1)
+    monkeypatch.setattr(crew, "PROBE_FILES", 1)
 
     def vanish(done: int, total: int) -> None:
         (root / "a/004.png").unlink(missing_ok=True)
@@ -367,7 +369,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_refused(
 def test_pictures_that_change_at_every_pass_are_an_error(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PROBE_FILES", 1)
+    monkeypatch.setattr(crew, "PROBE_FILES", 1)
 
     def restless(done: int, total: int) -> None:
         for path in root.glob("*/*.png"):
@@ -421,7 +423,7 @@ def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
     try:
         digests = np.random.default_rng(0).integers(0, 256, (number, 16), dtype=np.uint8)
         shapes = np.full((number, 3), 32, np.int32)
-        index = listing().index(Findings(digests, shapes, np.zeros(number, np.uint64), []))
+        index = listing().index(Findings(digests, shapes, np.zeros(number, np.uint32), []))
         done = split(index, seed=0)
         pixels = np.lib.stride_tricks.as_strided(
             np.zeros(48, np.uint8).reshape(1, 4, 4, 3), (number, 4, 4, 3), (0, 12, 3, 1)
@@ -441,4 +443,12 @@ def test_json_notes_are_plain(root: Path, home: Path) -> None:
     _, cache = prepare(root, cache_dir=home)
     meta = json.loads((cache.folder / "meta.json").read_text())
     assert len(meta.pop("notes")) == 32
-    assert meta == {"version": 1, "size": 16, "channels": 3, "fit": "stretch", "pictures": 11, "refused": []}
+    assert meta == {
+        "version": 2,
+        "size": 16,
+        "channels": 3,
+        "fit": "stretch",
+        "pictures": 11,
+        "stored": True,
+        "refused": [],
+    }
