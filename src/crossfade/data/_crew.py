@@ -144,7 +144,7 @@ class Pass:
             self.done += end - first
 
     def _work(self, *, asking: bool = False) -> None:
-        """Do chunks until none is left; `asking` is the caller's thread, which looks for help and tells how far it is."""
+        """Do chunks until none is left; the caller's thread is `asking` for help, and tells how far it is."""
         reader = Reader(self.job)
         began = time.perf_counter()
         try:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,10 +74,9 @@ class Notes:
             "fit": self.fit,
             "pictures": len(self.kept),
             "stored": self.stored,
-            "refused": self.found.refused,
-            "notes": _digest_of(self.found),
+            "refused": [list(refusal) for refusal in self.found.refused],
         }
-        (folder / "meta.json").write_text(json.dumps(meta), "ascii")
+        (folder / "meta.json").write_text(json.dumps({**meta, "notes": _digest_of(meta, self.found)}), "ascii")
 
 
 def read_notes(folder: Path, files: int) -> Notes | None:
@@ -88,16 +86,16 @@ def read_notes(folder: Path, files: int) -> Notes | None:
         sums, shapes, digests = (
             np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("sums", "shapes", "digests")
         )
-        notes = Notes(
-            meta["size"], meta["channels"], meta["fit"], Findings(digests, shapes, sums, meta["refused"]), meta["stored"]
-        )
+        said = meta.pop("notes")
+        found = Findings(digests, shapes, sums, meta["refused"])
+        notes = Notes(meta["size"], meta["channels"], meta["fit"], found, meta["stored"])
         whole = (
             meta["version"] == VERSION
             and shapes.shape == (files, 3)
             and digests.shape == (files, DIGEST_BYTES)
             and meta["pictures"] == len(notes.kept)
             and len(sums) == (len(notes.kept) if notes.stored else 0)
-            and meta["notes"] == _digest_of(notes.found)
+            and said == _digest_of(meta, found)
         )
     except Exception:  # NumPy's reader meets a damaged file with errors of many kinds
         return None
@@ -109,8 +107,8 @@ def content_of(found: Findings) -> str:
     return blake2b(found.digests.tobytes(), digest_size=16).hexdigest()
 
 
-def _digest_of(found: Findings) -> str:
-    notes = blake2b(json.dumps(found.refused).encode(), digest_size=16)
+def _digest_of(meta: dict[str, Any], found: Findings) -> str:
+    notes = blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16)
     notes.update(found.shapes.tobytes() + found.sums.tobytes() + found.digests.tobytes())
     return notes.hexdigest()
 

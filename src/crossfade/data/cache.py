@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from crossfade.data import _store
 from crossfade.data._crew import Crew, Progress
-from crossfade.data._reading import NO_STAMP, Findings, Job, cannot_write, stamp
+from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
 from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
 from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
@@ -33,6 +33,7 @@ Trust = Literal["content", "mtime", "size"]
 
 LARGEST_AUTO = 128
 _GUESS_FILES = 16
+_LATER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -355,13 +356,13 @@ class _Shelf:
 
 def _stamps_now(listing: Listing) -> NDArray[np.int64]:
     """(M, 2) bytes and times of the listed files, none opened."""
-    stamps = np.full((len(listing.paths), 2), NO_STAMP, np.int64)
-    for row, path in enumerate(listing.paths):
+    prefix, stamps = listing.prefix, []
+    for path in listing.paths:
         try:
-            stamps[row] = stamp(os.stat(listing.prefix + path), 1 << 62)
+            stamps.append(stamp(os.stat(prefix + path), _LATER))
         except OSError:  # gone since it was listed: reading will say so
-            continue
-    return stamps
+            stamps.append(NO_STAMP)
+    return np.array(stamps, np.int64).reshape(-1, 2)
 
 
 def _time_of(folder: Path) -> int:

@@ -83,7 +83,7 @@ class Decoded:
     def __getitem__(self, which: Any) -> Pixels:
         """One picture by its number, or several by a slice or a list of numbers."""
         if isinstance(which, int | np.integer):
-            return self.take([which])[0]
+            return self.take([int(which)])[0]
         return self.take(np.arange(len(self))[which])
 
     def _threads(self) -> ThreadPoolExecutor:
