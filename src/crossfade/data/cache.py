@@ -26,6 +26,7 @@ from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
 from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
 from crossfade.data.onthefly import Decoded
+from crossfade.data.rows import OnDisk, memory
 from crossfade.data.scan import Index, Listing, list_folder
 from crossfade.errors import CacheError, ConfigError
 
@@ -41,7 +42,8 @@ class Cache:
     """Decoded pictures, in the order of the index.
 
     Attributes:
-        pixels: (N, size, size, channels) uint8: a read-only memory map, or pictures that are decoded on the fly.
+        pixels: (N, size, size, channels) uint8: a read-only memory map; `OnDisk` where that is larger than half of the
+            memory, or `Decoded` where there is no room for it at all.
         size: side in pixels.
         channels: 1 or 3.
         fit: how pictures became square: "stretch" or "crop".
@@ -51,7 +53,7 @@ class Cache:
         mended: pictures that were damaged on the disk and were decoded anew.
     """
 
-    pixels: Pixels | Decoded
+    pixels: Pixels | OnDisk | Decoded
     size: int
     channels: int
     fit: Fit
@@ -341,7 +343,9 @@ class _Shelf:
         )
 
     def _mapped(self, folder: Path, notes: Notes, *, reused: bool, mended: int = 0) -> Cache:
-        pixels = _store.map_pixels(folder / PIXELS, notes.shape)
+        mapped = _store.map_pixels(folder / PIXELS, notes.shape)
+        large = mapped.nbytes > memory() // 2
+        pixels = OnDisk(mapped, folder / PIXELS, HEADER_BYTES) if large else mapped
         return Cache(pixels, notes.size, notes.channels, notes.fit, folder.name, folder, reused, mended)
 
     def _on_the_fly(self, folder: Path, notes: Notes, index: Index, *, reused: bool) -> Cache:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossfade.data.onthefly import Decoded
+from crossfade.data.rows import Rows
 from crossfade.errors import ConfigError
 from crossfade.memory import buffers
 from crossfade.rng import Stream, derive_rng
@@ -66,7 +66,7 @@ class Loader(Generic[T]):
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8] | Decoded,
+        pixels: Rows,
         labels: ArrayLike,
         ids: ArrayLike,
         *,
@@ -77,7 +77,7 @@ class Loader(Generic[T]):
         prepare: Callable[[Batch], T] | None = None,
         threads: int = 1,
     ) -> None:
-        self.pixels = pixels if isinstance(pixels, Decoded) else np.asarray(pixels)
+        self.pixels: Rows = np.asarray(pixels) if isinstance(pixels, np.ndarray) else pixels
         self.labels = np.asarray(labels, np.int64)
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads

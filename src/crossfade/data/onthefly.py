@@ -64,7 +64,7 @@ class Decoded:
         """What an array of all pictures would take."""
         return int(np.prod(self.shape))
 
-    def take(self, ids: ArrayLike, axis: int = 0, out: Pixels | None = None, mode: str = "raise") -> Pixels:
+    def take(self, ids: ArrayLike, axis: int = 0, out: Pixels | None = None, mode: Any = "raise") -> Pixels:
         """Rows, as `numpy.ndarray.take` gives them; whatever the mode, ids must be 0 to N - 1.
 
         Raises:

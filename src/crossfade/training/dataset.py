@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data.cache import Cache, prepare
-from crossfade.data.onthefly import Decoded
+from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.data.split import PARTS, Part, Split, first_per_class, split
 from crossfade.training.config import RunConfig
@@ -72,7 +72,7 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     return Pictures(index, cache, parts)
 
 
-def channel_statistics(pixels: NDArray[np.uint8] | Decoded, ids: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+def channel_statistics(pixels: Rows, ids: NDArray[np.int64]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, of pixels in 0..1, over training pictures only.
 
     Counted exactly from histograms; of more than `STATISTICS_PICTURES` pictures, that many evenly spread ones. A
