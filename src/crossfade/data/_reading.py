@@ -115,7 +115,7 @@ def cannot_write(error: OSError) -> CacheError:
 
 
 _NO_DIGEST = bytes(DIGEST_BYTES)
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14  # more than a small picture; a larger block costs time to be allocated
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -139,24 +139,23 @@ class Chunk:
             found.stamps[first:end] = np.frombuffer(self.stamps, np.int64).reshape(-1, 2)
 
 
-def read_bytes(path: str, *, folder: int | None = None, stamps: list[tuple[int, int]] | None = None) -> bytes:
-    """All of a file.
-
-    Args:
-        path: from the handle `folder` on, if it is not absolute.
-        folder: a handle, or None.
-        stamps: to which the file's `stamp` is added, also where it cannot be read.
+def read_bytes(path: str, folder: int | None = None) -> bytes:
+    """All of a file; `path` counts from the handle `folder` on, if it is not absolute.
 
     Raises:
         RefusedPicture: "unreadable".
     """
-    noted = NO_STAMP
+    return _read(path, folder, None)
+
+
+def _read(path: str, folder: int | None, stamps: list[tuple[int, int]] | None) -> bytes:
+    """As `read_bytes`; the file's `stamp` is added to `stamps`, where they are wanted."""
     try:
         # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
         handle = os.open(path, _FLAGS, dir_fd=folder)
         try:
             if stamps is not None:
-                noted = stamp(os.fstat(handle), time.time_ns())  # before its bytes: a later change shows
+                stamps.append(stamp(os.fstat(handle), time.time_ns()))  # before its bytes: a later change shows
             data = os.read(handle, _BLOCK)
             return data if len(data) < _BLOCK else data + _rest(handle)
         finally:
@@ -165,9 +164,6 @@ def read_bytes(path: str, *, folder: int | None = None, stamps: list[tuple[int, 
         raise RefusedPicture("unreadable", error.strerror or str(error)) from None
     except MemoryError:
         raise RefusedPicture("unreadable", "a file larger than the memory") from None
-    finally:
-        if stamps is not None:
-            stamps.append(noted)
 
 
 class Reader:
@@ -208,11 +204,13 @@ class Reader:
         for row, name in enumerate(names):
             digest, shape = _NO_DIGEST, no_shape
             try:
-                data = read_bytes(self.prefix + name, folder=self.folder, stamps=noted)
+                data = _read(self.prefix + name, self.folder, noted)
                 digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
                 shape = look(row, data)
             except RefusedPicture as error:
                 refused.append((row, error.reason, error.detail))
+                if noted is not None and len(noted) == row:  # it could not even be opened
+                    noted.append(NO_STAMP)
             digests.append(digest)
             shapes.append(shape)
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
@@ -232,11 +230,13 @@ class Reader:
         wanted = rows.shape[1:]
 
         def decode_into_row(row: int, data: bytes) -> tuple[int, ...]:
-            image = decode(data)
+            place = rows[row]
+            image = decode(data, place)
             shape = image.shape
-            if shape != wanted:
-                image = to_channels(fit_square(image, job.size, job.fit), job.channels)
-            rows[row] = image
+            if image is not place:
+                place[...] = (
+                    image if shape == wanted else to_channels(fit_square(image, job.size, job.fit), job.channels)
+                )
             return shape
 
         return decode_into_row
@@ -253,7 +253,7 @@ class Reader:
 
 def _rest(handle: int) -> bytes:
     parts = []
-    while part := os.read(handle, 16 * _BLOCK):
+    while part := os.read(handle, 64 * _BLOCK):
         parts.append(part)
     return b"".join(parts)
 

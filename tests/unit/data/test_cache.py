@@ -332,9 +332,9 @@ def test_only_damaged_pictures_are_decoded_again(
     decoded: list[bytes] = []
 
     class Counting(reading.Decoder):
-        def __call__(self, data: bytes) -> np.ndarray:
+        def __call__(self, data: bytes, out: np.ndarray | None = None) -> np.ndarray:
             decoded.append(data)
-            return super().__call__(data)
+            return super().__call__(data, out)
 
     monkeypatch.setattr(reading, "Decoder", Counting)
     harm, pictures = DAMAGED_PIXELS[damage]

@@ -45,7 +45,7 @@ def opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> bytes:
         raise AssertionError("a picture was opened")
 
-    monkeypatch.setattr(reading, "read_bytes", forbidden)
+    monkeypatch.setattr(reading, "_read", forbidden)
 
 
 @pytest.mark.parametrize("trust", ["mtime", "size"])
