@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from crossfade.data import stations
 from crossfade.data.loader import Loader
@@ -85,23 +87,20 @@ def _of_training(bench: Bench, config: RunConfig, seconds: float) -> list[Rate]:
 
     kept = list(islice(batches, BATCHES))
 
-    def learn() -> int:
-        for ready in kept:
-            training.learn(ready)
-        return sum(len(ready.labels) for ready in kept)
-
-    def both() -> int:
+    def learn(ready_ones: Iterable[Ready]) -> int:
         done = 0
-        for ready in islice(batches, BATCHES):
+        for ready in ready_ones:
             training.learn(ready)
             done += len(ready.labels)
+        if bench.device.type == "cuda":
+            torch.cuda.synchronize()  # a round ends when the device has done its part
         return done
 
     threads = f"{config.threads} loader thread" + ("s" if config.threads != 1 else "")
     rates = [
         repeat("augment", prepare, seconds, f"rows, augmentation, mixing, normalisation; {threads}"),
-        repeat("model", learn, seconds, f"forward, backward, step; {config.model}, {bench.device}"),
-        repeat("together", both, seconds, "as a training goes"),
+        repeat("model", lambda: learn(kept), seconds, f"forward, backward, step; {config.model}, {bench.device}"),
+        repeat("together", lambda: learn(islice(batches, BATCHES)), seconds, "as a training goes"),
     ]
     batches.close()
     return rates

@@ -115,8 +115,7 @@ class Training:
         """One step on one batch, outside of any epoch: to measure how long it takes."""
         self.model.train()
         images, labels = self._train_feed.to_device(ready)
-        _, loss = self._step(0, images, labels, ready)
-        loss.item()  # waits for the device
+        self._step(0, images, labels, ready)
 
     def run(self) -> dict[str, Any]:
         """Train, and write everything but the head of the run folder.
