@@ -195,7 +195,7 @@ class _Shelf:
         now: NDArray[np.int64] | None = None
         for folder in sorted(self.home.glob(f"{name}-*"), key=_time_of, reverse=True):
             then = _store.read_stamps(folder, self.listing.root)
-            if then is None or (then[:, columns] < 0).any():
+            if then is None:
                 continue
             now = _stamps_now(self.listing) if now is None else now
             if np.array_equal(then[:, columns], now[:, columns]):

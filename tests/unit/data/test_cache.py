@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -273,13 +274,20 @@ def test_an_interruption_ends_the_threads_before_the_folder_is_taken_away(
     mixed: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = always_threads(monkeypatch)
+    genuine = reading.Reader._write
+
+    def write_slowly(*args: Any) -> bytes:
+        time.sleep(0.2 if threading.current_thread().name == "crossfade-reader" else 0)
+        return genuine(*args)
+
+    monkeypatch.setattr(reading.Reader, "_write", write_slowly)
 
     def interrupt(done: int, total: int) -> None:
         if len(seen) > 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(mixed, cache_dir=home, workers=3, progress=interrupt)
+        prepare(mixed, cache_dir=home, size=16, channels=3, workers=3, progress=interrupt)
     assert not [thread for thread in threading.enumerate() if thread.name == "crossfade-reader"]
     assert entries(home) == []
 
@@ -324,6 +332,11 @@ def flip(path: Path, at: int, mask: int = 4) -> None:
     path.write_bytes(data)
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
 @pytest.mark.parametrize("damage", DAMAGED_PIXELS)
 def test_only_damaged_pictures_are_decoded_again(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, damage: str
@@ -360,6 +373,8 @@ def test_only_damaged_pictures_are_decoded_again(
         lambda folder: os.truncate(folder / "sums.npy", 100),
         lambda folder: os.truncate(folder / "meta.json", 30),
         lambda folder: (folder / "meta.json").write_text("[]"),
+        lambda folder: edit(folder / "meta.json", '"stretch"', '"crop"'),
+        lambda folder: edit(folder / "meta.json", '"size": 16', '"size": 17'),
         lambda folder: (folder / "meta.json").unlink(),
         lambda folder: (folder / "pixels.npy").unlink(),
     ],
