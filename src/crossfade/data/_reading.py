@@ -230,13 +230,11 @@ class Reader:
         wanted = rows.shape[1:]
 
         def decode_into_row(row: int, data: bytes) -> tuple[int, ...]:
-            place = rows[row]
-            image = decode(data, place)
+            image = decode(data)
             shape = image.shape
-            if image is not place:
-                place[...] = (
-                    image if shape == wanted else to_channels(fit_square(image, job.size, job.fit), job.channels)
-                )
+            if shape != wanted:
+                image = to_channels(fit_square(image, job.size, job.fit), job.channels)
+            rows[row] = image
             return shape
 
         return decode_into_row

@@ -219,27 +219,22 @@ class Decoder:
         self.max_pixels = max_pixels
         self.header: bytes | None = None
         self.colours: str | None = None
-        self.shape: tuple[int, ...] = ()
 
-    def __call__(self, data: bytes, out: Pixels | None = None) -> Pixels:
-        """As `decode`; `out` is contiguous memory that is used, and given back, if it has the picture's shape."""
+    def __call__(self, data: bytes) -> Pixels:
+        """As `decode`."""
         if self.header is None:
             self._learn(data)
         if not (self.header and data.startswith(self.header) and data.endswith(b"\xff\xd9")):
             return decode(data, max_pixels=self.max_pixels)
-        fitting = out if out is not None and out.shape == self.shape else None
         try:
-            pixels: Pixels = simplejpeg.decode_jpeg(data, self.colours, buffer=fitting)
+            pixels: Pixels = simplejpeg.decode_jpeg(data, self.colours)
         except ValueError:
             return _decode_with_pillow(data, self.max_pixels)
-        return pixels if fitting is None else fitting
+        return pixels
 
     def _learn(self, data: bytes) -> None:
         self.colours = _plain_colours(data, self.max_pixels)
         self.header = b"" if self.colours is None else data[: _end_of_header(data)]
-        if self.header:
-            height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-            self.shape = (height, width, 1 if self.colours == "GRAY" else 3)
 
 
 def _end_of_header(data: bytes) -> int:

@@ -212,24 +212,6 @@ def test_without_simplejpeg_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPa
     assert read_header(data) == (20, 30, 3)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_decoder_uses_memory_that_fits_and_no_other(channels: int) -> None:
-    pictures = [noise(12, 16, channels, seed=seed) for seed in range(3)]
-    files = [encode(picture, "JPEG") for picture in pictures]
-    decoder, place = Decoder(), np.zeros((12, 16, channels), np.uint8)
-    for data in files:
-        assert decoder(data, place) is place
-        assert np.array_equal(place, decode(data))
-    for other in ((16, 12, channels), (12, 16, 4 - channels), (24, 16, channels)):
-        untouched = np.zeros(other, np.uint8)
-        assert np.array_equal(decoder(files[0], untouched), decode(files[0]))
-        assert not untouched.any()
-    larger = encode(noise(24, 16, 3), "JPEG")
-    assert decoder(larger, place).shape == (24, 16, 3)
-    cut = files[0][:-40] + b"\xff\xd9"
-    assert outcome(lambda data: decoder(data, place), cut) == outcome(decode, cut)
-
-
 # ------------------------------------------------------------------------------------------------ refusals
 
 
