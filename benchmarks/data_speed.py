@@ -3,7 +3,7 @@
     python benchmarks/data_speed.py FOLDER [--repeats 5]
 
 The peer does the least that reading can mean: open, decode, convert to RGB, hand over an array. Ours finds the
-files, hashes and decodes every one, writes the pixels, brings them to the disk and publishes them.
+files, hashes and decodes every one, sums and writes the pixels and publishes them.
 """
 
 from __future__ import annotations

@@ -18,11 +18,13 @@ from tests.scale import scaled
 from tests.unit.data.folders import pictures, write
 
 KILLS = scaled(5, 200)
+BUILDS, TURNS = scaled(3, 8), scaled(1, 20)
+FLIPS = scaled(20, 500)
 
 BUILD = """
 import sys
-import crossfade.data._reading as reading
-reading.HELPERS_PAY_SECONDS = reading.HELPERS_HELP_SECONDS = 0.0  # helpers even for so few pictures
+import crossfade.data._crew as crew
+crew.HELPERS_PAY_SECONDS = crew.HELPERS_HELP_SECONDS = crew.THREADS_HELP_UNTIL = 0.0  # helpers even for so few pictures
 from crossfade.data import prepare
 index, cache = prepare(sys.argv[1], cache_dir=sys.argv[2], size=24, workers=2)
 print(len(index), cache.reused, int(cache.pixels.sum(dtype="u8")))
@@ -101,12 +103,57 @@ def home_of_two_pictures(folder: Path) -> Path:
     return write(folder / "two", pictures({"a": 1, "b": 1}))
 
 
-def test_two_builds_side_by_side(root: Path, tmp_path: Path) -> None:
-    builds = [start(root, tmp_path) for _ in range(3)]
-    answers = [finish(build) for build in builds]
-    assert {(answer[0], answer[2]) for answer in answers} == {(answers[0][0], answers[0][2])}
-    assert len(finished(tmp_path)) == 1
-    assert not list(tmp_path.glob(".building-*"))
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 30 * TURNS)
+def test_builds_side_by_side_make_one_cache(root: Path, tmp_path: Path) -> None:
+    answers = set()
+    for turn in range(TURNS):
+        home = tmp_path / str(turn)
+        builds = [start(root, home) for _ in range(BUILDS)]
+        answers |= {(pictures, total) for pictures, _, total in map(finish, builds)}
+        assert len(finished(home)) == 1
+        assert not list(home.glob(".building-*"))
+        assert prepare(root, cache_dir=home, size=24)[1].mended == 0
+    assert len(answers) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + FLIPS)
+def test_every_flipped_byte_of_a_cache_is_found(root: Path, tmp_path: Path) -> None:
+    """One byte at a time, anywhere in any of its files."""
+    index, cache = prepare(root, cache_dir=tmp_path, size=24)
+    right = cache.pixels.tobytes()
+    names = ["pixels.npy"] * 3 + ["sums.npy", "shapes.npy", "digests.npy", "meta.json"]
+    draw = random.Random(0)
+    for flip in range(FLIPS):
+        path = cache.folder / names[flip % len(names)]
+        data = bytearray(path.read_bytes())
+        at = draw.randrange(len(data))
+        data[at] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        again, found = prepare(root, cache_dir=tmp_path, size=24)
+        if path.name == "pixels.npy":
+            assert (found.reused, found.mended) == (True, int(at >= 128)), f"byte {at} of {path.name}"
+        assert found.pixels.tobytes() == right, f"byte {at} of {path.name}"
+        assert (again.paths, found.size, found.channels, found.fit) == (index.paths, 24, 3, "stretch")
+        assert finished(tmp_path) == [cache.folder]
+
+
+@pytest.mark.slow
+def test_many_flipped_bytes_are_mended_at_once(root: Path, tmp_path: Path) -> None:
+    _, cache = prepare(root, cache_dir=tmp_path, size=24)
+    right = cache.pixels.tobytes()
+    row_bytes = 24 * 24 * 3
+    draw = np.random.default_rng(0)
+    at = draw.choice(len(right), FLIPS, replace=False)
+    damaged = np.frombuffer(right, np.uint8).copy()
+    damaged[at] ^= draw.integers(1, 256, FLIPS, dtype=np.uint8)
+    with open(cache.folder / "pixels.npy", "r+b") as file:
+        file.seek(128)
+        file.write(damaged.tobytes())
+    _, mended = prepare(root, cache_dir=tmp_path, size=24)
+    assert mended.mended == len(np.unique(at // row_bytes))
+    assert mended.pixels.tobytes() == right
 
 
 def test_helpers_end_when_their_caller_is_killed(root: Path, tmp_path: Path) -> None:

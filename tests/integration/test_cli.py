@@ -60,6 +60,21 @@ def test_scan(call: Call, corners: Path) -> None:
     assert {"root", "images", "classes", "refused", "ignored", "duplicates", "sizes"} <= set(found)
 
 
+def test_doctor(call: Call, corners: Path) -> None:
+    command = ["doctor", corners, *QUICK[:2], "--batch-size", 16, "--precision", "float32", "--seconds", "0.02"]
+    code, out, _ = call(*command, "--mix", "mixup")
+    assert code == 0
+    assert all(station in out for station in ("disk", "decode", "augment", "model", "Training is bound by"))
+    code, out, err = call(*command, "--cache-gb", "0", "--size", "10", "--json")
+    assert code == 0
+    assert "decoded as they are needed" in err
+    found = json.loads(out)
+    assert found["stations"]["model"]["n"] >= 3
+    assert found["bottleneck"]["training"] in ("disk", "decode", "augment", "model")
+    assert not list(Path().iterdir()), "nothing is written"
+    assert call("doctor", corners, "--seconds", "0")[0] == 2
+
+
 def test_train_predict_report(call: Call, corners: Path, tmp_path: Path) -> None:
     code, out, err = call("train", corners, *QUICK, "--mix", "cutmix:alpha=1.0", "--out", "run")
     assert code == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossfade.errors import ConfigError, TrainingError
+from crossfade.errors import ConfigError, DataError, TrainingError
 from crossfade.training import checkpoint
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import channel_statistics, open_pictures
@@ -91,6 +91,29 @@ def test_the_same_numbers_to_the_last_bit_with_any_number_of_threads(
     run(corners, tmp_path / "one", mix=mix, threads=1, ema=0.9)
     run(corners, tmp_path / "other", mix=mix, threads=threads, ema=0.9)
     assert same_numbers(tmp_path / "one", tmp_path / "other")
+
+
+def test_the_same_numbers_to_the_last_bit_without_a_cache(
+    corners: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(corners, tmp_path / "one", mix="cutmix", threads=2)
+    monkeypatch.setenv("CROSSFADE_CACHE", str(tmp_path / "caches"))
+    run(corners, tmp_path / "other", mix="cutmix", threads=2, cache_gb=0.0)
+    assert not list((tmp_path / "caches").glob("*/pixels.npy"))
+    assert same_numbers(tmp_path / "one", tmp_path / "other")
+
+
+def test_a_picture_that_is_gone_in_the_middle_of_a_training_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSSFADE_CACHE", str(tmp_path / "caches"))
+    data = write_corners(tmp_path / "data", each=10)
+    config = RunConfig(**QUICK, cache_gb=0.0)
+    bench = open_bench(open_pictures(data, config), config)
+    (data / "corner1" / "003.png").unlink()
+    make_folder(tmp_path / "run", force=False)
+    with pytest.raises(DataError, match=r"No such file or directory for 'corner1/003\.png'"):
+        train_one(bench, config, tmp_path / "run")
 
 
 def test_another_seed_gives_other_numbers(corners: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report")
+COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -74,6 +74,7 @@ _HELP = {
     "compare": "Train several arms fairly and say whether mixing helps.",
     "predict": "Name the classes of single pictures with a trained run.",
     "report": "Write the page of a run or a comparison again.",
+    "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",
 }
 
 

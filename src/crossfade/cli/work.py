@@ -22,6 +22,11 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
         pictures = open_pictures(data, config, progress=tick)
     parts = ", ".join(f"{sum(counts.values()):,} {part}" for part, counts in pictures.per_class().items())
     say(f"{data}: {len(pictures.classes)} classes; {parts}; {pictures.cache.size} pixels a side")
+    if pictures.cache.mended:
+        say(f"{pictures.cache.mended:,} pictures were damaged in the cache and were decoded anew")
+    if pictures.cache.on_the_fly:
+        needed = pictures.cache.pixels.nbytes / 1e9
+        say(f"pictures are decoded as they are needed: a cache would take {needed:.1f} GB (--cache-gb sets the bound)")
     if refused := pictures.index.refused:
         say(f"{len(refused):,} files were refused and left out; crossfade scan {data} says why")
     return pictures

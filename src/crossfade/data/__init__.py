@@ -3,12 +3,14 @@
 from crossfade.data.cache import Cache, prepare
 from crossfade.data.decode import RefusedPicture, decode, load_picture
 from crossfade.data.loader import Batch, Loader
+from crossfade.data.onthefly import Decoded
 from crossfade.data.scan import Index, Refusal, scan
 from crossfade.data.split import Split, first_per_class, read_split, split, write_split
 
 __all__ = [
     "Batch",
     "Cache",
+    "Decoded",
     "Index",
     "Loader",
     "Refusal",

@@ -1,27 +1,20 @@
-"""One pass over many picture files, by several processes.
+"""What is done with one chunk of picture files: read, hash, decode, bring to size, write rows.
 
-The caller's own process works too. Helpers are fresh interpreters that load nothing but NumPy and the
-decoders; they are started only when enough work is left to repay their start. Nothing is forked, so threads
-that the caller may have (PyTorch's, say) do no harm, and a script needs no ``if __name__ == "__main__"``.
-
-A helper is told the job and all names at once, then where chunks begin and end, as pickles on its standard
-input. For each chunk it answers with a pickle of packed bytes on its standard output.
+The same code works in the caller's process, in its threads and in helper processes (`_crew` shares the chunks
+among them). This module loads nothing but NumPy and the decoders, since helpers wait for that.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
-import threading
 import time
-from collections import deque
+import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +30,9 @@ from crossfade.data.decode import (
 )
 from crossfade.errors import CacheError
 
-Progress = Callable[[int, int], object]
-
 DIGEST_BYTES = 16
-PROBE_FILES = 16
-CHUNK_FILES = 256
-CHUNK_BYTES = 16 << 20
-CHUNK_SECONDS = 0.2
-HELPERS_PAY_SECONDS = 0.4  # work that must be left for helpers to be started, ...
-HELPERS_HELP_SECONDS = 0.1  # ... and to be used where they are there already
-MANY_FILES = 10_000
+JUST_WRITTEN_NS = 2_000_000_000
+NO_STAMP = (-1, -1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +43,7 @@ class Job:
         what: "hash" reads and hashes; "header" also reads sizes; "decode" decodes fully (and writes rows).
         prefix: stands before every name; ends with a separator.
         output: file that row i is written into, at `offset + i * size * size * channels`; or None.
+        stamps: whether sizes and times of the files are noted, too.
     """
 
     what: str
@@ -67,6 +54,7 @@ class Job:
     size: int = 0
     channels: int = 3
     fit: Fit = "stretch"
+    stamps: bool = False
 
     @property
     def row_bytes(self) -> int:
@@ -80,43 +68,106 @@ class Findings:
     Attributes:
         digests: (N, 16) uint8, BLAKE2b of the file's bytes; zeros where it could not be read.
         shapes: (N, 3) int32 height, width, channels; zeros where the file is refused.
-        sums: (N,) uint64, `row_sums` of the rows written; zeros where none was.
+        sums: (N,) uint32, `row_sums` of the rows written; zeros where none was.
         refused: (row, reason, detail), sorted by row.
+        stamps: (N, 2) int64, `stamp` of each file, where the job asked for it.
     """
 
     digests: NDArray[np.uint8]
     shapes: NDArray[np.int32]
-    sums: NDArray[np.uint64]
+    sums: NDArray[np.uint32]
     refused: list[tuple[int, str, str]]
+    stamps: NDArray[np.int64] | None = None
+
+    @classmethod
+    def empty(cls, files: int, stamps: bool = False) -> Findings:
+        """Room for what is found out about so many files."""
+        return cls(
+            np.zeros((files, DIGEST_BYTES), np.uint8),
+            np.zeros((files, 3), np.int32),
+            np.zeros(files, np.uint32),
+            [],
+            np.full((files, 2), NO_STAMP, np.int64) if stamps else None,
+        )
 
 
-def row_sums(rows: Pixels) -> NDArray[np.uint64]:
-    """(N, ...) uint8 -> (N,) sums of each row's 64-bit words: any one changed byte changes its row's sum."""
+def row_sums(rows: Pixels) -> NDArray[np.uint32]:
+    """(N, ...) uint8 -> (N,) CRC-32 of each row: always changed by an error within 32 bits, by others but for 2^-32."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
-    whole = flat.shape[1] // 8 * 8
-    words = flat if whole == flat.shape[1] else np.ascontiguousarray(flat[:, :whole])
-    sums: NDArray[np.uint64] = np.add.reduce(words.view(np.uint64), axis=1)
-    sums += np.add.reduce(flat[:, whole:], axis=1, dtype=np.uint64)
-    return sums
+    return np.fromiter((zlib.crc32(row.data) for row in flat), np.uint32, len(flat))
 
 
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+def stamp(status: os.stat_result, now_ns: int) -> tuple[int, int]:
+    """(bytes, time of the last change in ns) of a file; the time is -1 if it lies less than two seconds back.
+
+    Such a file could change once more without a new time, as coarsely as some file systems count.
+    """
+    settled = status.st_mtime_ns < now_ns - JUST_WRITTEN_NS
+    return status.st_size, status.st_mtime_ns if settled else -1
 
 
-# --------------------------------------------------------------------------------------- one chunk of files
+def cannot_write(error: OSError) -> CacheError:
+    """The letter for a disk that takes no more."""
+    return CacheError(
+        f"cache: the decoded pictures could not be written. Got: {error.strerror or error}. "
+        "Free some space, or pass another cache_dir (or set CROSSFADE_CACHE)."
+    )
+
 
 _NO_DIGEST = bytes(DIGEST_BYTES)
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14  # more than a small picture; a larger block costs time to be allocated
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_Packed = tuple[bytes, bytes, bytes, list[tuple[int, str, str]]]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What was found in one chunk, packed for its way between processes: as `Findings`, rows counted from its first."""
+
+    digests: bytes
+    shapes: bytes
+    sums: bytes
+    stamps: bytes
+    refused: list[tuple[int, str, str]]
+
+    def put(self, found: Findings, first: int, end: int) -> None:
+        """Store it as rows `first` to `end`, but for `refused`, which several threads may not share."""
+        found.digests[first:end] = np.frombuffer(self.digests, np.uint8).reshape(-1, DIGEST_BYTES)
+        found.shapes[first:end] = np.frombuffer(self.shapes, np.int32).reshape(-1, 3)
+        if self.sums:
+            found.sums[first:end] = np.frombuffer(self.sums, np.uint32)
+        if self.stamps and found.stamps is not None:
+            found.stamps[first:end] = np.frombuffer(self.stamps, np.int64).reshape(-1, 2)
+
+
+def read_bytes(path: str, folder: int | None = None) -> bytes:
+    """All of a file; `path` counts from the handle `folder` on, if it is not absolute.
+
+    Raises:
+        RefusedPicture: "unreadable".
+    """
+    return _read(path, folder, None)
+
+
+def _read(path: str, folder: int | None, stamps: list[tuple[int, int]] | None) -> bytes:
+    """As `read_bytes`; the file's `stamp` is added to `stamps`, where they are wanted."""
+    try:
+        # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
+        handle = os.open(path, _FLAGS, dir_fd=folder)
+        try:
+            if stamps is not None:
+                stamps.append(stamp(os.fstat(handle), time.time_ns()))  # before its bytes: a later change shows
+            data = os.read(handle, _BLOCK)
+            return data if len(data) < _BLOCK else data + _rest(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RefusedPicture("unreadable", error.strerror or str(error)) from None
+    except MemoryError:
+        raise RefusedPicture("unreadable", "a file larger than the memory") from None
 
 
 class Reader:
-    """Does a job, chunk by chunk, in this process."""
+    """Does a job, chunk by chunk, in this thread."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -135,8 +186,8 @@ class Reader:
             if handle is not None:
                 os.close(handle)
 
-    def chunk(self, first: int, names: Sequence[str]) -> _Packed:
-        """Read files `first`, `first` + 1, ... -> (digests, shapes, sums, refused), the first three packed.
+    def chunk(self, first: int, names: Sequence[str]) -> Chunk:
+        """Read files `first`, `first` + 1, ...
 
         Raises:
             OSError: the rows cannot be written.
@@ -145,35 +196,26 @@ class Reader:
             self.rows = np.zeros((len(names), *self.rows.shape[1:]), np.uint8)
         digests: list[bytes] = []
         shapes: list[tuple[int, ...]] = []
+        stamps: list[tuple[int, int]] = []
         refused: list[tuple[int, str, str]] = []
         look = self._look()
         no_shape: tuple[int, ...] = (0, 0, 0)
+        noted = stamps if self.job.stamps else None
         for row, name in enumerate(names):
             digest, shape = _NO_DIGEST, no_shape
             try:
-                data = self._read(self.prefix + name)
+                data = _read(self.prefix + name, self.folder, noted)
                 digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
                 shape = look(row, data)
             except RefusedPicture as error:
                 refused.append((row, error.reason, error.detail))
+                if noted is not None and len(noted) == row:  # it could not even be opened
+                    noted.append(NO_STAMP)
             digests.append(digest)
             shapes.append(shape)
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
-        return b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, refused
-
-    def _read(self, path: str) -> bytes:
-        try:
-            # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
-            handle = os.open(path, _FLAGS, dir_fd=self.folder)
-            try:
-                data = os.read(handle, _BLOCK)
-                return data if len(data) < _BLOCK else data + _rest(handle)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise RefusedPicture("unreadable", error.strerror or str(error)) from None
-        except MemoryError:
-            raise RefusedPicture("unreadable", "a file larger than the memory") from None
+        times = np.array(stamps, np.int64).tobytes() if self.job.stamps else b""
+        return Chunk(b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, times, refused)
 
     def _look(self) -> Callable[[int, bytes], tuple[int, ...]]:
         """What is found out about a file's bytes: (height, width, channels)."""
@@ -209,7 +251,7 @@ class Reader:
 
 def _rest(handle: int) -> bytes:
     parts = []
-    while part := os.read(handle, 16 * _BLOCK):
+    while part := os.read(handle, 64 * _BLOCK):
         parts.append(part)
     return b"".join(parts)
 
@@ -221,230 +263,11 @@ def _pwrite(handle: int, view: memoryview, position: int) -> int:
     return os.write(handle, view)
 
 
-# ---------------------------------------------------------------------------------------- the caller's side
+# ------------------------------------------------------------------------------------------- in a helper process
 
 
-class Crew:
-    """The caller's process and its helpers, for all passes of one call; leaving the block ends the helpers.
-
-    Args:
-        workers: processes, this one included; None takes the processors this process may use.
-    """
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = _processors() if workers is None else max(1, workers)
-        self.helpers: list[_Helper] = []
-
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for helper in self.helpers:
-            helper.stop()
-
-    def expect(self, files: int) -> None:
-        """Let helpers wake up already while files are still being listed, if there are many."""
-        if files >= MANY_FILES:
-            self.start()
-
-    def start(self) -> None:
-        """Start the helpers, once."""
-        if sys.executable and not getattr(sys, "frozen", False):
-            with suppress(OSError):  # fewer helpers, or none, where the system allows no more processes
-                while len(self.helpers) < self.workers - 1:
-                    self.helpers.append(_Helper())
-
-    def read(self, job: Job, names: Sequence[str], progress: Progress | None = None) -> Findings:
-        """Do `job` for every name (relative to ``job.prefix``).
-
-        Args:
-            job: what to do.
-            names: of N files.
-            progress: called as ``progress(done, total)`` from this thread, now and then.
-
-        Raises:
-            CacheError: rows cannot be written, or a helper process died.
-        """
-        return _Pass(self, job, names, progress).run()
-
-
-class _Pass:
-    """One job for one list of files: what is still to do, and where results are put."""
-
-    def __init__(self, crew: Crew, job: Job, names: Sequence[str], progress: Progress | None) -> None:
-        self.crew, self.job, self.names, self.progress = crew, job, names, progress
-        total = len(names)
-        self.found = Findings(
-            np.zeros((total, DIGEST_BYTES), np.uint8),
-            np.zeros((total, 3), np.int32),
-            np.zeros(total, np.uint64),
-            [],
-        )
-        self.largest = max(1, min(CHUNK_FILES, CHUNK_BYTES // max(1, job.row_bytes)))
-        self.given = self.done = 0
-        self.lock = threading.Lock()
-        self.failure: Exception | None = None
-
-    def run(self) -> Findings:
-        reader = Reader(self.job)
-        helped = False
-        try:
-            began = time.perf_counter()
-            while (chunk := self.next_chunk()) is not None:
-                self.put(chunk, self._do(reader, chunk))
-                self._tell()
-                helped = helped or self._get_help(time.perf_counter() - began)
-        finally:
-            reader.close()
-        if helped:
-            for helper in self.crew.helpers:
-                while helper.working():
-                    self._tell()
-        if self.failure is not None:
-            raise self.failure
-        self._tell()
-        self.found.refused.sort()
-        return self.found
-
-    def next_chunk(self) -> tuple[int, int] | None:
-        """The next files for whoever asks; fewer towards the end, so that all end together."""
-        with self.lock:
-            left = len(self.names) - self.given
-            if left == 0 or self.failure is not None:
-                return None
-            fair = left // (8 * self.crew.workers) if self.given else PROBE_FILES
-            first = self.given
-            self.given += min(left, self.largest, max(1, fair))
-            return first, self.given
-
-    def _do(self, reader: Reader, chunk: tuple[int, int]) -> _Packed:
-        try:
-            return reader.chunk(chunk[0], self.names[chunk[0] : chunk[1]])
-        except OSError as error:
-            raise _cannot_write(error) from error
-
-    def _get_help(self, seconds: float) -> bool:
-        """Set helpers to work if what is left repays it; `seconds` were spent so far, by us alone."""
-        pace = seconds / self.done
-        self.largest = max(1, min(self.largest, int(CHUNK_SECONDS / max(pace, 1e-9))))
-        left = pace * (len(self.names) - self.done)
-        if left > HELPERS_PAY_SECONDS:
-            self.crew.start()
-        if not self.crew.helpers or left <= HELPERS_HELP_SECONDS:
-            return False
-        for helper in self.crew.helpers:
-            helper.begin(self)
-        return True
-
-    def put(self, chunk: tuple[int, int], packed: _Packed) -> None:
-        """Store what was found in a chunk."""
-        first, end = chunk
-        digests, shapes, sums, refused = packed
-        self.found.digests[first:end] = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
-        self.found.shapes[first:end] = np.frombuffer(shapes, np.int32).reshape(-1, 3)
-        if sums:
-            self.found.sums[first:end] = np.frombuffer(sums, np.uint64)
-        with self.lock:
-            self.found.refused += [(first + i, reason, detail) for i, reason, detail in refused]
-            self.done += end - first
-
-    def _tell(self) -> None:
-        if self.progress is not None:
-            self.progress(self.done, len(self.names))
-
-
-def _cannot_write(error: OSError) -> CacheError:
-    return CacheError(
-        f"cache: the decoded pictures could not be written. Got: {error.strerror or error}. "
-        "Free some space, or pass another cache_dir (or set CROSSFADE_CACHE)."
-    )
-
-
-# An empty package in place of crossfade.data, whose own __init__ would load what a helper never needs.
-_START = """
-import sys, types
-package = sys.modules["crossfade.data"] = types.ModuleType("crossfade.data")
-package.__path__ = [sys.argv[1]]
-sys.path[:] = sys.argv[2:]
-from crossfade.data._reading import serve
-serve()
-"""
-
-
-class _Helper:
-    """A helper process, and the thread of ours that hands it chunks and takes what comes back."""
-
-    AHEAD = 2  # chunks a helper has at hand, so that it need not wait for us
-
-    def __init__(self) -> None:
-        self.stopping = False
-        self.thread: threading.Thread | None = None
-        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-c", _START, os.path.dirname(__file__), *map(str, sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **quiet},
-            start_new_session=True,  # Ctrl-C is for the caller, who then ends us
-        )
-
-    def begin(self, work: _Pass) -> None:
-        self.thread = threading.Thread(target=self._feed, args=(work,), name="crossfade-helper")
-        self.thread.start()
-
-    def working(self) -> bool:
-        if self.thread is None:
-            return False
-        self.thread.join(0.1)
-        return self.thread.is_alive()
-
-    def stop(self) -> None:
-        self.stopping = True
-        self.process.kill()
-        if self.thread is not None:
-            self.thread.join()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):  # what was left to send to a helper that is gone
-                pipe.close() if pipe is not None else None
-
-    def _feed(self, work: _Pass) -> None:
-        to, back = self.process.stdin, self.process.stdout
-        sent: deque[tuple[int, int]] = deque()
-        try:
-            _send(to, (work.job, work.names))
-            while True:
-                while len(sent) < self.AHEAD and (chunk := work.next_chunk()) is not None:
-                    sent.append(chunk)
-                    _send(to, chunk)
-                if not sent:
-                    return
-                answer = pickle.load(cast(BinaryIO, back))
-                if isinstance(answer, OSError):
-                    raise _cannot_write(answer)
-                work.put(sent.popleft(), answer)
-        except (OSError, EOFError, pickle.UnpicklingError):
-            self._fail(work, self._died())
-        except Exception as error:
-            self._fail(work, error)
-
-    def _fail(self, work: _Pass, error: Exception) -> None:
-        if not self.stopping and work.failure is None:
-            work.failure = error
-
-    def _died(self) -> CacheError:
-        code = self.process.wait()
-        how = f"signal {-code}" if code < 0 else f"exit status {code}"
-        return CacheError(
-            f"reading: a helper process ended before its work was done. Got {how}; often memory ran out. "
-            "Run again, or pass workers=1 to read in one process. Nothing half-made is kept."
-        )
-
-
-# ---------------------------------------------------------------------------------------- the helper's side
-
-
-def _send(pipe: Any, message: object) -> None:
+def send(pipe: Any, message: object) -> None:
+    """Hand a message to the process at the other end."""
     pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
     pipe.flush()
 
@@ -461,8 +284,8 @@ def serve() -> None:
                 reader, names = Reader(message[0]), message[1]
             else:
                 first, end = message
-                _send(back, reader.chunk(first, names[first:end]))
+                send(back, reader.chunk(first, names[first:end]))
     except (EOFError, BrokenPipeError):
         pass  # the caller is gone
     except OSError as error:
-        _send(back, OSError(error.errno, error.strerror))
+        send(back, OSError(error.errno, error.strerror))

@@ -1,15 +1,8 @@
 """The decoded pictures on disk: one memory-mapped uint8 array that later runs open at once.
 
-A cache is a folder ``<listing>-<content>-<size>x<channels>`` below the cache directory:
-
-    pixels.npy   (N, size, size, channels) uint8; any program that reads .npy can read it
-    sums.npy     (N,) uint64, the sum of the 64-bit words of each picture: a changed byte is noticed
-    shapes.npy   (M, 3) int32 height, width, channels of all M files; zeros where a file is refused
-    meta.json    version, size, channels, fit, and the refused files with their reasons
-
-<listing> is a hash of the files' paths and of what was asked for, <content> of their bytes, so a cache can
-only be found for exactly the pictures it was made from. It is built under a temporary name and renamed
-when it is whole.
+A cache is a folder ``<listing>-<content>-<size>x<channels>`` below the cache directory; `_store` says what is in
+it. <listing> is a hash of the files' paths and of what was asked for, <content> of their bytes, so a cache can only
+be found for exactly the pictures it was made from. It is built under a temporary name and renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -17,36 +10,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data._reading import DIGEST_BYTES, Crew, Findings, Job, Progress, _cannot_write, row_sums
+from crossfade.data import _store
+from crossfade.data._crew import Crew, Progress
+from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
+from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
+from crossfade.data._workshop import cache_home, discard, workshop
 from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
+from crossfade.data.onthefly import Decoded
+from crossfade.data.rows import OnDisk, memory
 from crossfade.data.scan import Index, Listing, list_folder
 from crossfade.errors import CacheError, ConfigError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+Trust = Literal["content", "mtime", "size"]
 
-VERSION = 1  # raise it whenever the same files would give other pixels or another layout
 LARGEST_AUTO = 128
-_HEADER_BYTES = 128
-_BUILDING = ".building-"
-_CHECKED_BYTES = 1 << 30
-_STALE_SECONDS = 7 * 24 * 3600
 _GUESS_FILES = 16
+_LATER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -54,22 +42,30 @@ class Cache:
     """Decoded pictures, in the order of the index.
 
     Attributes:
-        pixels: (N, size, size, channels) uint8, a read-only memory map.
+        pixels: (N, size, size, channels) uint8: a read-only memory map; `OnDisk` where that is larger than half of the
+            memory, or `Decoded` where there is no room for it at all.
         size: side in pixels.
         channels: 1 or 3.
         fit: how pictures became square: "stretch" or "crop".
         key: names the files, their content, the size, the channels and the code version.
         folder: where it is on disk.
         reused: True if it was there already.
+        mended: pictures that were damaged on the disk and were decoded anew.
     """
 
-    pixels: Pixels
+    pixels: Pixels | OnDisk | Decoded
     size: int
     channels: int
     fit: Fit
     key: str
     folder: Path
     reused: bool
+    mended: int = 0
+
+    @property
+    def on_the_fly(self) -> bool:
+        """Whether pictures are decoded each time they are needed, since all of them would take too much room."""
+        return isinstance(self.pixels, Decoded)
 
 
 def prepare(
@@ -80,13 +76,15 @@ def prepare(
     fit: Fit = "stretch",
     cache_dir: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
+    trust: Trust = "content",
+    bound: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Index, Cache]:
     """Scan a folder and bring its pictures to one size, decoded, on disk; in one pass over the files.
 
-    If they are there already from an earlier call, the files are only read and hashed, to see that nothing
-    changed.
+    If they are there already from an earlier call, it is only seen to that nothing changed, neither the files nor
+    the cache. Pictures that are damaged in the cache are decoded anew.
 
     Args:
         root: as for `scan`.
@@ -96,49 +94,31 @@ def prepare(
         fit: "stretch" squeezes each picture into the square, "crop" takes the largest square at its centre.
         cache_dir: None takes $CROSSFADE_CACHE, $XDG_CACHE_HOME/crossfade or ~/.cache/crossfade.
         max_pixels: larger pictures are refused.
-        workers: processes; None takes all processors this process may use.
+        trust: how files are known to be the same as before: "content" reads and hashes them all, "mtime" compares
+            their sizes and times, "size" their sizes. With these two, pixels that were once found whole are not
+            read again either, unless somebody wrote to them.
+        bound: bytes a cache may take; beyond them pictures are decoded on the fly. None takes half of what is free.
+        workers: threads or processes; None takes all processors this process may use.
         progress: called as ``progress(done, total)``.
 
     Raises:
         DataError: as `scan`.
         CacheError: the cache cannot be written or a helper process died.
-        ConfigError: a size, number of channels or fit that makes no sense.
+        ConfigError: a size, number of channels, fit or trust that makes no sense.
     """
     _check_fit(fit)
     if size is not None and size < 1:
         raise ConfigError(f"prepare: size is a side in pixels, at least 1. Got {size}. Pass size=32, say.")
     if channels not in (None, 1, 3):
         raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colours.")
-    home = _home(cache_dir)
+    if trust not in get_args(Trust):
+        raise ConfigError(f'prepare: trust must be "content", "mtime" or "size". Got {trust!r}.')
+    home = cache_home(cache_dir)
     with Crew(workers) as crew:
         listing = list_folder(root, crew.expect)
-        shelf = _Shelf(home, listing, _Wanted(size, channels, fit, max_pixels), crew, progress)
+        wanted = _Wanted(size, channels, fit, max_pixels)
+        shelf = _Shelf(home, listing, wanted, trust, bound, crew, progress)
         return shelf.find() or shelf.build()
-
-
-def default_cache_dir() -> Path:
-    """$CROSSFADE_CACHE, else $XDG_CACHE_HOME/crossfade, else ~/.cache/crossfade."""
-    if given := os.environ.get("CROSSFADE_CACHE"):
-        return Path(given)
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return Path(given) / "crossfade"
-    return Path.home() / ".cache" / "crossfade"
-
-
-def _home(cache_dir: str | os.PathLike[str] | None) -> Path:
-    home = default_cache_dir() if cache_dir is None else Path(cache_dir)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _no_cache_dir(home, error) from error
-    return home.resolve()
-
-
-def _no_cache_dir(home: Path, error: OSError) -> CacheError:
-    return CacheError(
-        f"cache: its folder must be writable. Got {error.strerror or error} for {home}. "
-        "Pass another cache_dir, or set CROSSFADE_CACHE."
-    )
 
 
 @dataclass(frozen=True)
@@ -170,76 +150,171 @@ def _choose_size(shapes: NDArray[np.int32]) -> int:
     return int(np.clip(np.median(short) // 16 * 16, 16, LARGEST_AUTO))
 
 
+@dataclass
 class _Shelf:
     """The place in the cache directory for one listing of files and one wish."""
 
-    def __init__(self, home: Path, listing: Listing, wanted: _Wanted, crew: Crew, progress: Progress | None) -> None:
-        self.home, self.listing, self.wanted = home, listing, wanted
-        self.crew, self.progress = crew, progress
-        names = "\0".join(listing.paths).encode("utf-8", "surrogateescape")
-        wish = json.dumps([VERSION, wanted.size, wanted.channels, wanted.fit, wanted.max_pixels])
-        self.name = blake2b(names + b"\0\0" + wish.encode(), digest_size=8).hexdigest()
+    home: Path
+    listing: Listing
+    wanted: _Wanted
+    trust: Trust
+    bound: int | None
+    crew: Crew
+    progress: Progress | None
+
+    @property
+    def name(self) -> str:
+        names = "\0".join(self.listing.paths).encode("utf-8", "surrogateescape")
+        wanted = self.wanted
+        wish = json.dumps([_store.VERSION, wanted.size, wanted.channels, wanted.fit, wanted.max_pixels])
+        return blake2b(names + b"\0\0" + wish.encode(), digest_size=8).hexdigest()
+
+    # ------------------------------------------------------------------------------------------------ finding
 
     def find(self) -> tuple[Index, Cache] | None:
         """The finished cache of these very files, or None."""
-        if not any(self.home.glob(f"{self.name}-*")):
+        name = self.name
+        if not any(self.home.glob(f"{name}-*")):
             return None
+        if self.trust != "content":
+            for folder in self._of_the_same_stamps(name):
+                if (opened := self._open(folder)) is not None:
+                    self._tell_all()
+                    return opened
         found = self.crew.read(self._job("hash"), self.listing.paths, self.progress)
-        for folder in sorted(self.home.glob(f"{self.name}-{_content(found)}-*")):
-            if (opened := self._open(folder, reused=True)) is not None:
-                cache, earlier = opened
-                return self.listing.index(replace(earlier, digests=found.digests)), cache
+        for folder in sorted(self.home.glob(f"{name}-{_store.content_of(found)}-*")):
+            if (opened := self._open(folder)) is not None:
+                if found.stamps is not None:
+                    _store.write_stamps(folder, self.listing.root, found.stamps)
+                return opened
         return None
+
+    def _of_the_same_stamps(self, name: str) -> Iterator[Path]:
+        """Caches of files that had the same sizes (and times), the latest first."""
+        columns = slice(0, 1) if self.trust == "size" else slice(0, 2)
+        now: NDArray[np.int64] | None = None
+        for folder in sorted(self.home.glob(f"{name}-*"), key=_time_of, reverse=True):
+            then = _store.read_stamps(folder, self.listing.root)
+            if then is None:
+                continue
+            now = _stamps_now(self.listing) if now is None else now
+            if np.array_equal(then[:, columns], now[:, columns]):
+                yield folder
+
+    def _open(self, folder: Path) -> tuple[Index, Cache] | None:
+        """A published cache, mended where its pixels are damaged; None, after taking it away, if that cannot be."""
+        notes = _store.read_notes(folder, len(self.listing.paths))
+        if notes is None or (notes.stored and not (folder / PIXELS).exists()):
+            discard(folder)
+            return None
+        index = self.listing.index(notes.found)
+        if not notes.stored:
+            if self._has_room(notes.size, notes.channels):
+                return None
+            return index, self._on_the_fly(folder, notes, index, reused=True)
+        try:
+            bad = self._damaged(folder, notes)
+            if len(bad) and not self._mend(folder, notes, bad):
+                discard(folder)
+                return None
+            return index, self._mapped(folder, notes, reused=True, mended=len(bad))
+        except FileNotFoundError:  # taken away by another process
+            return None
+        except OSError as error:
+            raise cannot_write(error) from error
+
+    def _damaged(self, folder: Path, notes: Notes) -> NDArray[np.int64]:
+        """The pictures that are not as they were written."""
+        if self.trust != "content" and _store.is_checked(folder):
+            return np.zeros(0, np.int64)
+        if not _store.frame_is_whole(folder / PIXELS, notes.shape):
+            _store.mend_frame(folder / PIXELS, notes.shape)
+        pixels = _store.map_pixels(folder / PIXELS, notes.shape)
+        bad = _store.bad_rows(pixels, notes.found.sums, self.crew.workers)
+        if self.trust != "content" and not len(bad):
+            _store.mark_checked(folder)
+        return bad
+
+    def _mend(self, folder: Path, notes: Notes, bad: NDArray[np.int64]) -> bool:
+        """Decode the pictures that are damaged, and only them, into their places; False if they are others by now.
+
+        Other processes may have the file open. They, too, find the right pixels where wrong ones were.
+        """
+        files = notes.kept[bad]
+        with workshop(self.home) as scratch:
+            (scratch / PIXELS).write_bytes(b"")
+            job = replace(self._job("decode", scratch / PIXELS, notes.size, notes.channels), offset=0)
+            found = self.crew.read(job, [self.listing.paths[file] for file in files.tolist()])
+            same = np.array_equal(found.digests, notes.found.digests[files])
+            if same and np.array_equal(found.sums, notes.found.sums[bad]):
+                _store.write_rows(folder / PIXELS, bad, scratch / PIXELS)
+                return True
+        return False
+
+    # ----------------------------------------------------------------------------------------------- building
 
     def build(self) -> tuple[Index, Cache]:
         """Read, decode and publish."""
         try:
-            with _workshop(self.home) as folder:
-                found, size, channels = self._write_pixels(folder)
-                index = self.listing.index(found)  # says what is wrong with the pictures before anything is published
-                kept = np.flatnonzero(found.shapes[:, 0] > 0)
-                _finish_pixels(folder / "pixels.npy", kept, len(found.shapes), (size, size, channels))
-                self._write_notes(folder, found, kept, size, channels)
-                final = self.home / f"{self.name}-{_content(found)}-{size}x{channels}"
-                return self._publish(folder, final, index)
+            with workshop(self.home) as folder:
+                notes = self._read_all(folder)
+                index = self.listing.index(notes.found)  # says what is wrong with the pictures before it is published
+                if notes.stored:
+                    _store.finish_pixels(folder / PIXELS, notes.kept, len(self.listing.paths), notes.shape[1:])
+                sums = notes.found.sums[notes.kept] if notes.stored else notes.found.sums[:0]
+                notes = replace(notes, found=replace(notes.found, sums=sums))
+                notes.write(folder)
+                if notes.found.stamps is not None:
+                    _store.write_stamps(folder, self.listing.root, notes.found.stamps)
+                content = _store.content_of(notes.found)
+                kind = "" if notes.stored else "-notes"
+                final = self.home / f"{self.name}-{content}-{notes.size}x{notes.channels}{kind}"
+                return self._publish(folder, final, notes, index)
         except OSError as error:
-            raise _cannot_write(error) from error
+            raise cannot_write(error) from error
 
-    def _publish(self, folder: Path, final: Path, index: Index) -> tuple[Index, Cache]:
+    def _publish(self, folder: Path, final: Path, notes: Notes, index: Index) -> tuple[Index, Cache]:
         """Give a finished folder its name. If another process was first, its folder is used, if whole."""
         for _ in range(2):
             try:
                 os.rename(folder, final)
-                reused = False
             except OSError:
                 if not final.is_dir():
                     raise
-                reused = True
-            _flush_folder(self.home)
-            if (cache := self._open(final, reused=reused)) is not None:
-                return index, cache[0]
+                if (opened := self._open(final)) is not None:
+                    return opened
+            else:
+                if not notes.stored:
+                    return index, self._on_the_fly(final, notes, index, reused=False)
+                return index, self._mapped(final, notes, reused=False)
         raise CacheError(
             f"cache: what was written must be readable. Got other bytes back from {final}. "
             "Check the disk, or pass another cache_dir."
         )
 
-    def _write_pixels(self, folder: Path) -> tuple[Findings, int, int]:
+    def _read_all(self, folder: Path) -> Notes:
         """One pass over the files; a second one only if the size was guessed wrongly."""
-        output = folder / "pixels.npy"
         size, channels = self._guess()
         for _ in range(3):
-            output.write_bytes(b"")
-            job = self._job("decode", str(output), size, channels)
-            with _flushing(output):
-                found = self.crew.read(job, self.listing.paths, self.progress)
+            (folder / PIXELS).unlink(missing_ok=True)
+            stored = self._has_room(size, channels)
+            if stored:
+                (folder / PIXELS).write_bytes(b"")
+            job = self._job("decode", folder / PIXELS if stored else None, size, channels)
+            found = self.crew.read(job, self.listing.paths, self.progress)
             chosen = self.wanted.choose(found.shapes)
-            if chosen == (size, channels):
-                return found, size, channels
+            if chosen == (size, channels) or not (stored or self._has_room(*chosen)):
+                return Notes(*chosen, self.wanted.fit, found, stored)
             size, channels = chosen
         raise CacheError(
             f"cache: pictures must not change while they are read. Got other sizes each time from {self.listing.root}. "
             "Run again when the folder is at rest."
         )
+
+    def _has_room(self, size: int, channels: int) -> bool:
+        """Whether the pixels of all files may be stored."""
+        bound = shutil.disk_usage(self.home).free // 2 if self.bound is None else self.bound
+        return len(self.listing.paths) * size * size * channels <= bound
 
     def _guess(self) -> tuple[int, int]:
         """Size and channels from a few files if they are alike, else from the headers of all."""
@@ -252,231 +327,50 @@ class _Shelf:
             return self.wanted.choose(few)
         return self.wanted.choose(self.crew.read(job, paths).shapes)
 
-    def _job(self, what: str, output: str | None = None, size: int = 0, channels: int = 3) -> Job:
-        prefix, fit = self.listing.prefix, self.wanted.fit
-        return Job(what, prefix, self.wanted.max_pixels, output, _HEADER_BYTES, size, channels, fit)
+    # ------------------------------------------------------------------------------------------------- common
 
-    def _write_notes(self, folder: Path, found: Findings, kept: NDArray[np.int64], size: int, channels: int) -> None:
-        sums, shapes = found.sums[kept], found.shapes
-        meta = {
-            "version": VERSION,
-            "size": size,
-            "channels": channels,
-            "fit": self.wanted.fit,
-            "pictures": len(kept),
-            "refused": found.refused,
-            "notes": _digest_of(shapes, sums, found.refused),
-        }
-        _save(folder / "sums.npy", sums)
-        _save(folder / "shapes.npy", shapes)
-        with open(folder / "meta.json", "w", encoding="ascii") as file:
-            json.dump(meta, file)
-            _flush(file)
+    def _job(self, what: str, output: Path | None = None, size: int = 0, channels: int = 3) -> Job:
+        return Job(
+            what,
+            self.listing.prefix,
+            self.wanted.max_pixels,
+            None if output is None else str(output),
+            HEADER_BYTES,
+            size,
+            channels,
+            self.wanted.fit,
+            stamps=self.trust != "content",
+        )
 
-    def _open(self, folder: Path, *, reused: bool) -> tuple[Cache, Findings] | None:
-        """A published cache and what was found when it was made; None, after taking it away, if it is damaged."""
+    def _mapped(self, folder: Path, notes: Notes, *, reused: bool, mended: int = 0) -> Cache:
+        mapped = _store.map_pixels(folder / PIXELS, notes.shape)
+        large = mapped.nbytes > memory() // 2
+        pixels = OnDisk(mapped, folder / PIXELS, HEADER_BYTES) if large else mapped
+        return Cache(pixels, notes.size, notes.channels, notes.fit, folder.name, folder, reused, mended)
+
+    def _on_the_fly(self, folder: Path, notes: Notes, index: Index, *, reused: bool) -> Cache:
+        workers, most = self.crew.workers, self.wanted.max_pixels
+        pixels = Decoded(index, notes.size, notes.channels, notes.fit, max_pixels=most, workers=workers)
+        return Cache(pixels, notes.size, notes.channels, notes.fit, folder.name, folder, reused)
+
+    def _tell_all(self) -> None:
+        if self.progress is not None:
+            self.progress(len(self.listing.paths), len(self.listing.paths))
+
+
+def _stamps_now(listing: Listing) -> NDArray[np.int64]:
+    """(M, 2) bytes and times of the listed files, none opened."""
+    prefix, stamps = listing.prefix, []
+    for path in listing.paths:
         try:
-            meta = json.loads((folder / "meta.json").read_text("ascii"))
-            shapes = np.load(folder / "shapes.npy", allow_pickle=False)
-            sums = np.load(folder / "sums.npy", allow_pickle=False)
-            size, channels = meta["size"], meta["channels"]
-            pixels = _map_pixels(folder / "pixels.npy", (meta["pictures"], size, size, channels))
-            whole = _is_whole(meta, shapes, sums, pixels, len(self.listing.paths), check=reused)
-        except Exception:  # NumPy's reader meets a damaged file with errors of many kinds
-            whole = False
-        if not whole:
-            _discard(folder)
-            return None
-        cache = Cache(pixels, size, channels, self.wanted.fit, folder.name, folder, reused)
-        return cache, Findings(np.zeros((0, DIGEST_BYTES), np.uint8), shapes, sums, meta["refused"])
+            stamps.append(stamp(os.stat(prefix + path), _LATER))
+        except OSError:  # gone since it was listed: reading will say so
+            stamps.append(NO_STAMP)
+    return np.array(stamps, np.int64).reshape(-1, 2)
 
 
-def _content(found: Findings) -> str:
-    return blake2b(found.digests.tobytes(), digest_size=16).hexdigest()
-
-
-def _digest_of(shapes: NDArray[np.int32], sums: NDArray[np.uint64], refused: Sequence[Any]) -> str:
-    notes = blake2b(json.dumps(refused).encode(), digest_size=16)
-    notes.update(shapes.tobytes() + sums.tobytes())
-    return notes.hexdigest()
-
-
-def _is_whole(
-    meta: dict[str, Any],
-    shapes: NDArray[np.int32],
-    sums: NDArray[np.uint64],
-    pixels: Pixels,
-    files: int,
-    *,
-    check: bool,
-) -> bool:
-    """Whether the parts of a cache belong together, and its pixels are those that were written."""
-    pictures = len(pixels)
-    if meta["version"] != VERSION or shapes.shape != (files, 3) or sums.shape != (pictures,):
-        return False
-    if int((shapes[:, 0] > 0).sum()) != pictures or meta["notes"] != _digest_of(shapes, sums, meta["refused"]):
-        return False
-    return not check or _sums_agree(pixels, sums)
-
-
-def _sums_agree(pixels: Pixels, sums: NDArray[np.uint64]) -> bool:
-    """Check every picture of a cache up to 1 GiB, and of a larger one 1 GiB of evenly spread pictures."""
-    row_bytes = int(np.prod(pixels.shape[1:]))
-    stride = max(1, -(-pixels.nbytes // _CHECKED_BYTES))
-    block = max(1, (4 << 20) // row_bytes) * stride
-    for first in range(0, len(pixels), block):
-        part = slice(first, first + block, stride)
-        if not np.array_equal(row_sums(pixels[part]), sums[part]):
-            return False
-    return True
-
-
-# ---------------------------------------------------------------------------------------- files and folders
-
-
-def _finish_pixels(path: Path, kept: NDArray[np.int64], files: int, shape: tuple[int, ...]) -> None:
-    """Close the gaps that refused files left, write the .npy header in front, bring all of it to the disk."""
-    row_bytes = int(np.prod(shape))
-    with open(path, "r+b") as file:
-        file.truncate(_HEADER_BYTES + files * row_bytes)
-        if len(kept) < files:
-            _close_gaps(file, kept, row_bytes)
-            file.truncate(_HEADER_BYTES + len(kept) * row_bytes)
-        file.seek(0)
-        file.write(_npy_header((len(kept), *shape)))
-        _flush(file)
-
-
-def _close_gaps(file: Any, kept: NDArray[np.int64], row_bytes: int) -> None:
-    step = max(1, (16 << 20) // row_bytes)
-    start = int(np.argmax(kept != np.arange(len(kept)))) if kept[-1] >= len(kept) else len(kept)
-    while start < len(kept):
-        rows = kept[start : start + step]
-        first, last = int(rows[0]), int(rows[-1])
-        file.seek(_HEADER_BYTES + first * row_bytes)
-        block = np.frombuffer(file.read((last - first + 1) * row_bytes), np.uint8).reshape(-1, row_bytes)
-        file.seek(_HEADER_BYTES + start * row_bytes)
-        file.write(block[rows - first].tobytes())
-        start += len(rows)
-
-
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """A .npy header of exactly `_HEADER_BYTES` (NumPy's own may grow with the shape)."""
-    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
-    start = b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
-    return start + text.ljust(_HEADER_BYTES - 11) + b"\n"
-
-
-@contextmanager
-def _flushing(path: Path) -> Iterator[None]:
-    """Bring a file to the disk while it is being written, so that little is left to wait for at its end."""
-    ended = threading.Event()
-
-    def flush() -> None:
-        with suppress(OSError), open(path, "rb") as file:  # the last flush, in the open, reports what fails
-            while not ended.wait(0.05):
-                os.fsync(file.fileno())
-
-    thread = threading.Thread(target=flush, name="crossfade-flush")
-    thread.start()
+def _time_of(folder: Path) -> int:
     try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _map_pixels(path: Path, shape: tuple[int, ...]) -> Pixels:
-    with open(path, "rb") as file:
-        if file.read(_HEADER_BYTES) != _npy_header(shape):
-            raise ValueError("another header")
-    return np.memmap(path, np.uint8, "r", _HEADER_BYTES, shape)
-
-
-def _save(path: Path, values: NDArray[Any]) -> None:
-    with open(path, "wb") as file:
-        np.save(file, values)
-        _flush(file)
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-@contextmanager
-def _workshop(home: Path) -> Iterator[Path]:
-    """A temporary folder beside the caches, locked as long as we live; those of the dead are cleared away."""
-    try:
-        _clear_abandoned(home)
-        folder, lock = _locked_folder(home)
-    except OSError as error:
-        raise _no_cache_dir(home, error) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-
-
-def _locked_folder(home: Path) -> tuple[Path, int | None]:
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=home))
-        try:
-            lock = _lock(folder)
-        except OSError:  # cleared away by another process before it was locked
-            if folder.exists():
-                raise
-            continue
-        if folder.exists():
-            return folder, lock
-        if lock is not None:
-            os.close(lock)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder for this process, until it closes the handle or ends; None where locks are not to be had.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
-    if fcntl is None:
-        return None
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise
-    except OSError:  # a file system without locks
-        os.close(handle)
-        return None
-    return handle
-
-
-def _clear_abandoned(home: Path) -> None:
-    for folder in home.glob(_BUILDING + "*"):
-        with suppress(OSError):
-            lock = _lock(folder)
-            if lock is not None or time.time() - folder.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
-            if lock is not None:
-                os.close(lock)
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _discard(folder: Path) -> None:
-    """Take a damaged cache away: first its name, at once, then its files."""
-    with suppress(OSError):
-        gone = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=folder.parent))
-        os.rename(folder, gone / "damaged")
-        shutil.rmtree(gone, ignore_errors=True)
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossfade.data.rows import Rows
 from crossfade.errors import ConfigError
 from crossfade.memory import buffers
 from crossfade.rng import Stream, derive_rng
@@ -42,20 +43,21 @@ class Batch:
 
 
 T = TypeVar("T")
-Gather = Callable[[NDArray[np.uint8], NDArray[np.int64], int], NDArray[np.uint8]]
+Gather = Callable[[Rows, NDArray[np.int64], int], NDArray[np.uint8]]
 
 
-def gather_rows(pixels: NDArray[np.uint8], ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
+def gather_rows(pixels: Rows, ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
     """(B, H, W, C): a copy of the rows `ids`."""
     images = buffers.empty((len(ids), *pixels.shape[1:]), np.uint8)
-    return np.take(pixels, ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
+    pixels.take(ids, axis=0, out=images, mode="clip")  # mode "raise" would copy once more
+    return images
 
 
 class Loader(Generic[T]):
     """Yields the pictures `ids` in batches, epoch after epoch.
 
     Args:
-        pixels: (N, H, W, C) uint8, an array or the memory map of a `Cache`.
+        pixels: (N, H, W, C) uint8: an array, or what a `Cache` holds.
         labels: (N,) ints.
         ids: (n,) ints, which of the N pictures to yield.
         batch_size: pictures per batch.
@@ -75,7 +77,7 @@ class Loader(Generic[T]):
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: Rows,
         labels: ArrayLike,
         ids: ArrayLike,
         *,
@@ -88,7 +90,7 @@ class Loader(Generic[T]):
         prepare: Callable[[Batch], T] | None = None,
         threads: int = 1,
     ) -> None:
-        self.pixels = np.asarray(pixels)
+        self.pixels: Rows = np.asarray(pixels) if isinstance(pixels, np.ndarray) else pixels
         self.labels = np.asarray(labels, np.int64)
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads

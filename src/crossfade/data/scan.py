@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data._reading import Crew, Findings, Job, Progress
+from crossfade.data._crew import Crew, Progress
+from crossfade.data._reading import Findings, Job
 from crossfade.data.decode import MAX_PIXELS
 from crossfade.errors import DataError
 

@@ -56,6 +56,12 @@ class RunConfig:
     size: int | None = _option(None, "side of the pictures in pixels; chosen by the folder if not said")
     channels: Literal[1, 3] | None = _option(None, "1 grey or 3 colour; by the pictures if not said")
     fit: Literal["stretch", "crop"] = _option("stretch", "how pictures are made square")
+    trust: Literal["content", "mtime", "size"] = _option(
+        "content", "how files are known to be unchanged: by all their bytes, by size and time, or by size"
+    )
+    cache_gb: float | None = _option(
+        None, "largest cache in GB, else pictures are decoded as needed; half of the free disk if not said"
+    )
     val: float = _option(0.2, "share of the pictures kept for validation, where the folder is not split")
     per_class: int | None = _option(None, "keep the first N training pictures of each class")
     choose: Literal["best", "last"] | None = _option(
@@ -80,6 +86,7 @@ class RunConfig:
             self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         self._check("weight_decay", self.weight_decay is None or 0 <= self.weight_decay < math.inf, "0 or more")
         self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1")
+        self._check("cache_gb", self.cache_gb is None or 0 <= self.cache_gb < math.inf, "0 or more")
         self._check("val", 0 < self.val < 1, "between 0 and 1")
         self._check("per_class", self.per_class is None or self.per_class >= 1, "1 or more")
         self.augmentation()

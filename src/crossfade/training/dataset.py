@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data.cache import Cache, prepare
+from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.data.split import PARTS, Part, Split, first_per_class, split
 from crossfade.training.config import RunConfig
@@ -56,21 +57,29 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     Raises:
         DataError, CacheError: see `crossfade.data`.
     """
-    index, cache = prepare(root, size=config.size, channels=config.channels, fit=config.fit, progress=progress)
+    index, cache = prepare(
+        root,
+        size=config.size,
+        channels=config.channels,
+        fit=config.fit,
+        trust=config.trust,
+        bound=None if config.cache_gb is None else int(config.cache_gb * 1e9),
+        progress=progress,
+    )
     parts = split(index, seed=config.split_seed, val=config.val)
     if config.per_class is not None:
         parts = first_per_class(parts, index.labels, config.per_class)
     return Pictures(index, cache, parts)
 
 
-def channel_statistics(pixels: NDArray[np.uint8], ids: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+def channel_statistics(pixels: Rows, ids: NDArray[np.int64]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, of pixels in 0..1, over training pictures only.
 
     Counted exactly from histograms; of more than `STATISTICS_PICTURES` pictures, that many evenly spread ones. A
     constant channel has standard deviation 1, so that it can be divided by.
 
     Args:
-        pixels: (N, H, W, C) uint8.
+        pixels: (N, H, W, C) uint8, as a `Cache` holds them.
         ids: (n,) numbers of the pictures to look at.
     """
     every = -(-len(ids) // STATISTICS_PICTURES)

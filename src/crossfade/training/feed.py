@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crossfade.arrays.dispatch import render
 from crossfade.arrays.numpy import augment_rows
 from crossfade.data.loader import Batch, gather_rows
+from crossfade.data.rows import Rows
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
@@ -67,10 +68,13 @@ class Feed:
     epochs: int = 1
     rank: int = 0
 
-    def gather(self, pixels: NDArray[np.uint8], ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
-        """The loader's `gather`: on the host, pictures are augmented as they are read."""
+    def gather(self, pixels: Rows, ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
+        """The loader's `gather`: on the host, pictures are augmented, as they are read where they lie in memory."""
         drawn = self._draw(ids, epoch, pixels.shape[1:3]) if self._on_host else None
-        return gather_rows(pixels, ids, epoch) if drawn is None else augment_rows(pixels, ids, drawn)
+        if drawn is not None and isinstance(pixels, np.ndarray):
+            return augment_rows(pixels, ids, drawn)
+        images = gather_rows(pixels, ids, epoch)
+        return images if drawn is None else augment_rows(images, np.arange(len(ids)), drawn)
 
     def prepare(self, batch: Batch) -> Ready:
         """The loader's `prepare`."""

@@ -106,6 +106,17 @@ class Training:
         """The weights that are evaluated: the running average where there is one."""
         return self.model if self._ema is None else self._ema.model
 
+    @property
+    def loader(self) -> Loader[Ready]:
+        """Of the training pictures."""
+        return self._loader
+
+    def learn(self, ready: Ready) -> None:
+        """One step on one batch, outside of any epoch: to measure how long it takes."""
+        self.model.train()
+        images, labels = self._train_feed.to_device(ready)
+        self._step(0, images, labels, ready)
+
     def run(self) -> dict[str, Any]:
         """Train, and write everything but the head of the run folder.
 

@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest
 from PIL import Image
 
 from crossfade.data import Cache, Index, prepare, scan
+from crossfade.data import _crew as crew
 from crossfade.data import _reading as reading
-from crossfade.data.cache import _npy_header, default_cache_dir
+from crossfade.data._store import npy_header
+from crossfade.data._workshop import default_cache_dir
 from crossfade.data.decode import decode, fit_square, to_channels
 from crossfade.errors import CacheError, ConfigError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
@@ -56,7 +60,7 @@ def test_the_cache_holds_the_pictures_of_the_index(root: Path, home: Path) -> No
 def test_any_program_can_read_the_pixels(root: Path, home: Path) -> None:
     _, cache = prepare(root, cache_dir=home)
     assert np.array_equal(np.load(cache.folder / "pixels.npy"), cache.pixels)
-    header = _npy_header((123456789012, 224, 224, 3))
+    header = npy_header((123456789012, 224, 224, 3))
     assert len(header) == 128
     assert header.endswith(b"\n")
 
@@ -141,7 +145,7 @@ def test_another_fit_is_another_cache(tmp_path: Path, home: Path) -> None:
 
 def test_another_code_version_is_another_cache(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, one = prepare(root, cache_dir=home)
-    monkeypatch.setattr("crossfade.data.cache.VERSION", 999)
+    monkeypatch.setattr("crossfade.data._store.VERSION", 999)
     _, other = prepare(root, cache_dir=home)
     assert not other.reused
     assert one.key != other.key
@@ -210,63 +214,193 @@ def test_wishes_that_make_no_sense(root: Path, home: Path, options: dict[str, An
 # ---------------------------------------------------------------------------------------- several processes
 
 
-def test_helpers_write_the_same_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """600 files, some of them no pictures."""
     files = pictures({"a": 300, "b": 300}, size=16, kind="JPEG")
     for number in range(3, 290, 7):
         files[f"a/{number:03d}.jpeg"] = b"no picture"
-    root = write(tmp_path / "data", files)
-    index, alone = prepare(root, cache_dir=tmp_path / "one", workers=1)
+    return write(tmp_path / "data", files)
+
+
+def same_files(one: Cache, other: Cache) -> bool:
+    names = ("meta.json", "pixels.npy", "sums.npy", "shapes.npy", "digests.npy")
+    return all((one.folder / name).read_bytes() == (other.folder / name).read_bytes() for name in names)
+
+
+def test_helpers_write_the_same_cache(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, alone = prepare(mixed, cache_dir=tmp_path / "one", workers=1)
     always_helpers(monkeypatch)
     slow_down(monkeypatch)
     started = count_helpers(monkeypatch)
-    other, together = prepare(root, cache_dir=tmp_path / "two", workers=3)
+    other, together = prepare(mixed, cache_dir=tmp_path / "two", workers=3)
     assert len(started) == 2
     assert same(index, other)
     assert alone.key == together.key
-    for name in ("meta.json", "pixels.npy", "sums.npy", "shapes.npy"):
-        assert (alone.folder / name).read_bytes() == (together.folder / name).read_bytes()
+    assert same_files(alone, together)
     assert np.array_equal(alone.pixels, together.pixels)
+
+
+def always_threads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Have threads help; the names of those that do are in the set that is returned."""
+    monkeypatch.setattr(crew, "HELPERS_HELP_SECONDS", 0.0)
+    monkeypatch.setattr(crew, "THREADS_HELP_FROM", 0.0)
+    monkeypatch.setattr(crew, "THREADS_HELP_UNTIL", 1e9)
+    slow_down(monkeypatch)
+    slow, seen = reading.Reader.chunk, set()
+
+    def chunk(*args: Any) -> reading.Chunk:
+        seen.add(threading.current_thread().name)
+        return slow(*args)
+
+    monkeypatch.setattr(reading.Reader, "chunk", chunk)
+    return seen
+
+
+def test_threads_write_the_same_cache_and_start_no_process(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, alone = prepare(mixed, cache_dir=tmp_path / "one", workers=1)
+    seen = always_threads(monkeypatch)
+    started = count_helpers(monkeypatch)
+    other, together = prepare(mixed, cache_dir=tmp_path / "two", workers=3)
+    assert seen == {"MainThread", "crossfade-reader"}
+    assert not started
+    assert same(index, other)
+    assert same_files(alone, together)
+
+
+def test_an_interruption_ends_the_threads_before_the_folder_is_taken_away(
+    mixed: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = always_threads(monkeypatch)
+    genuine = reading.Reader._write
+
+    def write_slowly(*args: Any) -> bytes:
+        time.sleep(0.2 if threading.current_thread().name == "crossfade-reader" else 0)
+        return genuine(*args)
+
+    monkeypatch.setattr(reading.Reader, "_write", write_slowly)
+
+    def interrupt(done: int, total: int) -> None:
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(mixed, cache_dir=home, size=16, channels=3, workers=3, progress=interrupt)
+    assert not [thread for thread in threading.enumerate() if thread.name == "crossfade-reader"]
+    assert entries(home) == []
+
+
+def test_a_thread_that_fails_is_an_error(mixed: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    always_threads(monkeypatch)
+    genuine = reading.Reader._write
+
+    def write_rows(*args: Any) -> bytes:
+        if threading.current_thread().name == "crossfade-reader":
+            raise OSError(28, "No space left on device")
+        return genuine(*args)
+
+    monkeypatch.setattr(reading.Reader, "_write", write_rows)
+    with pytest.raises(CacheError, match="No space left on device"):
+        prepare(mixed, cache_dir=home, workers=2)
+    assert entries(home) == []
 
 
 # ------------------------------------------------------------------------------------------ damaged caches
 
 
-def flip(path: Path, at: int) -> None:
+DAMAGED_PIXELS = {
+    "first byte": (lambda pixels: flip(pixels, 128), 1),
+    "a byte in the middle": (lambda pixels: flip(pixels, 128 + 5 * 768 + 77), 1),
+    "last byte": (lambda pixels: flip(pixels, -1), 1),
+    "header": (lambda pixels: flip(pixels, 20), 0),
+    "two rows": (lambda pixels: (flip(pixels, 128 + 768), flip(pixels, 128 + 2 * 768)), 2),
+    "top bits of two words, which a sum of words would not see": (
+        lambda pixels: (flip(pixels, 128 + 7, 128), flip(pixels, 128 + 15, 128)),
+        1,
+    ),
+    "cut off": (lambda pixels: os.truncate(pixels, 128 + 9 * 768 + 5), 2),
+    "empty": (lambda pixels: os.truncate(pixels, 0), 11),
+    "longer": (lambda pixels: os.truncate(pixels, 20_000), 0),
+}
+
+
+def flip(path: Path, at: int, mask: int = 4) -> None:
     data = bytearray(path.read_bytes())
-    data[at] ^= 4
+    data[at] ^= mask
     path.write_bytes(data)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("damage", DAMAGED_PIXELS)
+def test_only_damaged_pictures_are_decoded_again(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    index, cache = prepare(root, cache_dir=home)
+    decoded: list[bytes] = []
+
+    class Counting(reading.Decoder):
+        def __call__(self, data: bytes) -> np.ndarray:
+            decoded.append(data)
+            return super().__call__(data)
+
+    monkeypatch.setattr(reading, "Decoder", Counting)
+    harm, pictures = DAMAGED_PIXELS[damage]
+    harm(cache.folder / "pixels.npy")
+    again, mended = prepare(root, cache_dir=home)
+    assert (mended.reused, mended.key, mended.mended) == (True, cache.key, pictures)
+    assert len(decoded) == pictures
+    assert same(index, again)
+    assert np.array_equal(mended.pixels, truth(again, mended))
+    assert np.array_equal(np.load(mended.folder / "pixels.npy"), mended.pixels)
+    assert np.array_equal(cache.pixels, mended.pixels), "who has it open sees it mended"
+    assert entries(home) == [cache.key]
+    assert prepare(root, cache_dir=home)[1].mended == 0
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda folder: flip(folder / "pixels.npy", 128),
-        lambda folder: flip(folder / "pixels.npy", 128 + 5 * 768 + 77),
-        lambda folder: flip(folder / "pixels.npy", -1),
-        lambda folder: flip(folder / "pixels.npy", 20),
         lambda folder: flip(folder / "sums.npy", -1),
+        lambda folder: flip(folder / "digests.npy", -1),
         lambda folder: flip(folder / "shapes.npy", 3),
         lambda folder: flip(folder / "shapes.npy", -5),
-        lambda folder: os.truncate(folder / "pixels.npy", 4000),
-        lambda folder: os.truncate(folder / "pixels.npy", 0),
         lambda folder: os.truncate(folder / "sums.npy", 100),
         lambda folder: os.truncate(folder / "meta.json", 30),
         lambda folder: (folder / "meta.json").write_text("[]"),
+        lambda folder: edit(folder / "meta.json", '"stretch"', '"crop"'),
+        lambda folder: edit(folder / "meta.json", '"size": 16', '"size": 17'),
         lambda folder: (folder / "meta.json").unlink(),
         lambda folder: (folder / "pixels.npy").unlink(),
     ],
 )
-def test_a_damaged_cache_is_noticed_and_made_anew(root: Path, home: Path, damage: Any) -> None:
+def test_a_cache_whose_notes_are_damaged_is_made_anew(root: Path, home: Path, damage: Any) -> None:
     index, cache = prepare(root, cache_dir=home)
-    key, folder = cache.key, cache.folder
-    del cache
-    damage(folder)
+    damage(cache.folder)
     again, anew = prepare(root, cache_dir=home)
     assert not anew.reused
-    assert anew.key == key
+    assert anew.key == cache.key
     assert same(index, again)
     assert np.array_equal(anew.pixels, truth(again, anew))
-    assert entries(home) == [key]
+    assert entries(home) == [cache.key]
+
+
+def test_a_damaged_row_of_a_file_that_changed_is_not_mended_with_other_pixels(root: Path, home: Path) -> None:
+    """With trust="size" nobody notices that a file changed, until its row has to be decoded again."""
+    _, cache = prepare(root, cache_dir=home, trust="size")
+    bitmap = {"kind": "BMP"}
+    write(root, {"a/000.png": encode(noise(16, 16, seed=1), **bitmap)})
+    _, cache = prepare(root, cache_dir=home, trust="size")
+    write(root, {"a/000.png": encode(noise(16, 16, seed=2), **bitmap)})
+    flip(cache.folder / "pixels.npy", 200)
+    index, anew = prepare(root, cache_dir=home, trust="size")
+    assert not anew.reused
+    assert np.array_equal(anew.pixels, truth(index, anew))
 
 
 def test_row_sums_see_any_changed_byte() -> None:
@@ -353,7 +487,7 @@ def test_what_a_dead_build_left_is_cleared_away_but_not_what_a_living_one_needs(
 def test_a_file_that_vanishes_while_it_is_read_is_refused(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PROBE_FILES", 1)
+    monkeypatch.setattr(crew, "PROBE_FILES", 1)
 
     def vanish(done: int, total: int) -> None:
         (root / "a/004.png").unlink(missing_ok=True)
@@ -367,7 +501,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_refused(
 def test_pictures_that_change_at_every_pass_are_an_error(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PROBE_FILES", 1)
+    monkeypatch.setattr(crew, "PROBE_FILES", 1)
 
     def restless(done: int, total: int) -> None:
         for path in root.glob("*/*.png"):
@@ -421,7 +555,7 @@ def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
     try:
         digests = np.random.default_rng(0).integers(0, 256, (number, 16), dtype=np.uint8)
         shapes = np.full((number, 3), 32, np.int32)
-        index = listing().index(Findings(digests, shapes, np.zeros(number, np.uint64), []))
+        index = listing().index(Findings(digests, shapes, np.zeros(number, np.uint32), []))
         done = split(index, seed=0)
         pixels = np.lib.stride_tricks.as_strided(
             np.zeros(48, np.uint8).reshape(1, 4, 4, 3), (number, 4, 4, 3), (0, 12, 3, 1)
@@ -441,4 +575,12 @@ def test_json_notes_are_plain(root: Path, home: Path) -> None:
     _, cache = prepare(root, cache_dir=home)
     meta = json.loads((cache.folder / "meta.json").read_text())
     assert len(meta.pop("notes")) == 32
-    assert meta == {"version": 1, "size": 16, "channels": 3, "fit": "stretch", "pictures": 11, "refused": []}
+    assert meta == {
+        "version": 2,
+        "size": 16,
+        "channels": 3,
+        "fit": "stretch",
+        "pictures": 11,
+        "stored": True,
+        "refused": [],
+    }

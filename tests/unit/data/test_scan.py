@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from crossfade.data import Index, scan
-from crossfade.data._reading import Crew, Job
+from crossfade.data._crew import Crew
+from crossfade.data._reading import Job
 from crossfade.data.decode import REASONS
 from crossfade.data.scan import natural_key
 from crossfade.errors import CacheError, DataError
@@ -283,8 +284,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def always_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossfade.data._reading.HELPERS_PAY_SECONDS", 0.0)
-    monkeypatch.setattr("crossfade.data._reading.HELPERS_HELP_SECONDS", 0.0)
+    monkeypatch.setattr("crossfade.data._crew.HELPERS_PAY_SECONDS", 0.0)
+    monkeypatch.setattr("crossfade.data._crew.HELPERS_HELP_SECONDS", 0.0)
+    monkeypatch.setattr("crossfade.data._crew.THREADS_HELP_UNTIL", 0.0)
 
 
 def same(one: Index, other: Index) -> bool:
@@ -314,13 +316,13 @@ def count_helpers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[byte
         started.append(process)
         return process
 
-    monkeypatch.setattr("crossfade.data._reading.subprocess.Popen", popen)
+    monkeypatch.setattr("crossfade.data._helper.subprocess.Popen", popen)
     return started
 
 
 def test_helpers_wake_up_while_many_files_are_listed(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = count_helpers(monkeypatch)
-    monkeypatch.setattr("crossfade.data._reading.MANY_FILES", 300)
+    monkeypatch.setattr("crossfade.data._crew.MANY_FILES", 300)
     seen: list[int] = []
     scan(many, workers=2, progress=lambda done, total: seen.append(len(started)))
     assert seen[0] == 1, "before the first file is read"
@@ -353,7 +355,7 @@ def test_a_helper_that_is_killed_is_an_error_not_a_hang(many: Path, monkeypatch:
 
 def test_a_helper_that_cannot_even_start_is_an_error(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     always_helpers(monkeypatch)
-    monkeypatch.setattr("crossfade.data._reading._START", "raise SystemExit(3)")
+    monkeypatch.setattr("crossfade.data._helper._START", "raise SystemExit(3)")
     slow_down(monkeypatch)
     with pytest.raises(CacheError, match="exit status 3"):
         scan(many, workers=2)
@@ -387,8 +389,8 @@ def test_a_script_needs_no_main_guard_and_loads_no_framework(many: Path, tmp_pat
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
-        "import crossfade.data._reading as reading\n"
-        "reading.HELPERS_PAY_SECONDS = reading.HELPERS_HELP_SECONDS = 0.0\n"
+        "import crossfade.data._crew as crew\n"
+        "crew.HELPERS_PAY_SECONDS = crew.HELPERS_HELP_SECONDS = crew.THREADS_HELP_UNTIL = 0.0\n"
         "from crossfade.data import scan\n"
         f"print(len(scan({str(many)!r}, workers=2)))\n"
         "heavy = {'torch', 'numba', 'scipy', 'matplotlib', 'multiprocessing'} & set(sys.modules)\n"

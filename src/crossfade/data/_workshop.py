@@ -1,0 +1,120 @@
+"""The folder of all caches: temporary folders that are locked while their process lives, and the clearing away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from crossfade.errors import CacheError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_BUILDING = ".building-"
+_STALE_SECONDS = 7 * 24 * 3600
+
+
+def default_cache_dir() -> Path:
+    """$CROSSFADE_CACHE, else $XDG_CACHE_HOME/crossfade, else ~/.cache/crossfade."""
+    if given := os.environ.get("CROSSFADE_CACHE"):
+        return Path(given)
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "crossfade"
+    return Path.home() / ".cache" / "crossfade"
+
+
+def cache_home(cache_dir: str | os.PathLike[str] | None) -> Path:
+    """The folder of caches, made if it is not there.
+
+    Raises:
+        CacheError: it cannot be made.
+    """
+    home = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_cache_dir(home, error) from error
+    return home.resolve()
+
+
+def _no_cache_dir(home: Path, error: OSError) -> CacheError:
+    return CacheError(
+        f"cache: its folder must be writable. Got {error.strerror or error} for {home}. "
+        "Pass another cache_dir, or set CROSSFADE_CACHE."
+    )
+
+
+@contextmanager
+def workshop(home: Path) -> Iterator[Path]:
+    """A temporary folder beside the caches, locked as long as we live; those of the dead are cleared away."""
+    try:
+        _clear_abandoned(home)
+        folder, lock = _locked_folder(home)
+    except OSError as error:
+        raise _no_cache_dir(home, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked_folder(home: Path) -> tuple[Path, int | None]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=home))
+        try:
+            lock = _lock(folder)
+        except OSError:  # cleared away by another process before it was locked
+            if folder.exists():
+                raise
+            continue
+        if folder.exists():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder for this process, until it closes the handle or ends; None where locks are not to be had.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
+
+
+def _clear_abandoned(home: Path) -> None:
+    for folder in home.glob(_BUILDING + "*"):
+        with suppress(OSError):
+            lock = _lock(folder)
+            if lock is not None or time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def discard(folder: Path) -> None:
+    """Take a damaged cache away: first its name, at once, then its files."""
+    with suppress(OSError):
+        gone = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=folder.parent))
+        os.rename(folder, gone / "damaged")
+        shutil.rmtree(gone, ignore_errors=True)
