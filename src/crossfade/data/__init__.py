@@ -1,8 +1,9 @@
 """From a folder of pictures to batches: scan, split, decode, cache, loader. Knows nothing of mixing."""
 
 from crossfade.data.cache import Cache, prepare
-from crossfade.data.decode import RefusedPicture, decode, load_picture
+from crossfade.data.decode import decode, load_picture
 from crossfade.data.loader import Batch, Loader
+from crossfade.data.refusal import RefusedPicture
 from crossfade.data.scan import Index, Refusal, scan
 from crossfade.data.split import Split, first_per_class, read_split, split, write_split
 

@@ -30,11 +30,12 @@ from crossfade.data.decode import (
     Decoder,
     Fit,
     Pixels,
-    RefusedPicture,
     fit_square,
     read_header,
     to_channels,
 )
+from crossfade.data.files import read_below
+from crossfade.data.refusal import RefusedPicture
 from crossfade.errors import CacheError
 
 Progress = Callable[[int, int], object]
@@ -110,8 +111,6 @@ def _processors() -> int:
 # --------------------------------------------------------------------------------------- one chunk of files
 
 _NO_DIGEST = bytes(DIGEST_BYTES)
-_BLOCK = 1 << 16
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _Packed = tuple[bytes, bytes, bytes, list[tuple[int, str, str]]]
 
 
@@ -128,7 +127,6 @@ class Reader:
         # With a handle of the folder the system need not walk down to it for every file.
         if os.open in os.supports_dir_fd:
             self.folder = os.open(job.prefix, os.O_RDONLY)
-        self.prefix = job.prefix if self.folder is None else ""
 
     def close(self) -> None:
         for handle in (self.output, self.folder):
@@ -151,7 +149,7 @@ class Reader:
         for row, name in enumerate(names):
             digest, shape = _NO_DIGEST, no_shape
             try:
-                data = self._read(self.prefix + name)
+                data = self._read(name)
                 digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
                 shape = look(row, data)
             except RefusedPicture as error:
@@ -161,17 +159,9 @@ class Reader:
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
         return b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, refused
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, name: str) -> bytes:
         try:
-            # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
-            handle = os.open(path, _FLAGS, dir_fd=self.folder)
-            try:
-                data = os.read(handle, _BLOCK)
-                return data if len(data) < _BLOCK else data + _rest(handle)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise RefusedPicture("unreadable", error.strerror or str(error)) from None
+            return read_below(self.job.prefix, name, self.folder)
         except MemoryError:
             raise RefusedPicture("unreadable", "a file larger than the memory") from None
 
@@ -205,13 +195,6 @@ class Reader:
             written = _pwrite(self.output, view, position)
             view, position = view[written:], position + written
         return row_sums(rows).tobytes()
-
-
-def _rest(handle: int) -> bytes:
-    parts = []
-    while part := os.read(handle, 16 * _BLOCK):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _pwrite(handle: int, view: memoryview, position: int) -> int:

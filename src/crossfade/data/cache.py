@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data._reading import DIGEST_BYTES, Crew, Findings, Job, Progress, _cannot_write, row_sums
-from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
+from crossfade.data.decode import Fit, Pixels, _check_fit
+from crossfade.data.refusal import MAX_PIXELS
 from crossfade.data.scan import Index, Listing, list_folder
 from crossfade.errors import CacheError, ConfigError
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data._reading import Crew, Findings, Job, Progress
-from crossfade.data.decode import MAX_PIXELS
+from crossfade.data.refusal import MAX_PIXELS
 from crossfade.errors import DataError
 
 _IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini", ".ipynb_checkpoints"})

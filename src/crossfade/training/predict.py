@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossfade.data.decode import RefusedPicture, load_picture
+from crossfade.data.decode import load_picture
 from crossfade.data.loader import Batch
+from crossfade.data.refusal import RefusedPicture
 from crossfade.errors import CheckpointError, ConfigError
 from crossfade.models.registry import build
 from crossfade.training import checkpoint

@@ -12,7 +12,7 @@ import pytest
 
 from crossfade.data import Index, scan
 from crossfade.data._reading import Crew, Job
-from crossfade.data.decode import REASONS
+from crossfade.data.refusal import REASONS
 from crossfade.data.scan import natural_key
 from crossfade.errors import CacheError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
@@ -180,7 +180,7 @@ def test_a_pipe_that_took_the_place_of_a_file_does_not_stop_us(tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe.jpg")
     job = Job("decode", f"{tmp_path}/", 10**8)
     found = Crew(1).read(job, ["pipe.jpg", "missing.jpg", "."])
-    assert [reason for _, reason, _ in found.refused] == ["empty_file", "unreadable", "unreadable"]
+    assert [reason for _, reason, _ in found.refused] == ["not_a_regular_file", "unreadable", "not_a_regular_file"]
     assert not found.shapes.any()
 
 

@@ -1,0 +1,156 @@
+"""What the bytes of a file say before any decoder sees them: its format, and whether its structure is whole.
+
+Decoders are opened by the first bytes alone, never by trying one after the other, so a format that is not on the
+list has no code of ours to attack.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from crossfade.data.refusal import RefusedPicture
+
+_ALLOWED = (
+    ("JPEG", b"\xff\xd8\xff"),
+    ("PNG", b"\x89PNG\r\n\x1a\n"),
+    ("GIF", b"GIF87a"),
+    ("GIF", b"GIF89a"),
+    ("BMP", b"BM"),
+    ("TIFF", b"II*\0"),
+    ("TIFF", b"MM\0*"),
+    ("TIFF", b"II+\0"),
+    ("TIFF", b"MM\0+"),
+)
+_OTHERS = (
+    ("Photoshop", 0, b"8BPS"),
+    ("PostScript", 0, b"%!PS"),
+    ("PDF", 0, b"%PDF"),
+    ("ICO", 0, b"\0\0\1\0"),
+    ("JPEG 2000", 0, b"\0\0\0\x0cjP  "),
+    ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
+    ("JPEG XL", 0, b"\0\0\0\x0cJXL "),
+    ("JPEG XL", 0, b"\xff\x0a"),
+    ("OpenEXR", 0, b"v/1\x01"),
+    ("DDS", 0, b"DDS "),
+    ("FITS", 0, b"SIMPLE  ="),
+    ("QOI", 0, b"qoif"),
+    ("AVIF", 4, b"ftypavi"),
+    ("HEIC", 4, b"ftyphe"),
+    ("HEIF", 4, b"ftypmif1"),
+)
+
+MAX_SCANS = 100  # of a JPEG; each costs time for the whole picture, however few bytes it has
+MAX_CHUNKS = 200_000  # of a PNG; 100 megapixels in chunks of 8 KiB have a quarter of that
+MAX_WORDS = 1 << 20  # bytes a GIF may spend on text and the like before its first frame
+
+
+def format_of(data: bytes) -> str:
+    """Pillow's name of the format, of those we read.
+
+    Args:
+        data: a file, or its beginning.
+
+    Raises:
+        RefusedPicture: empty_file, unsupported_format or not_an_image.
+    """
+    for name, start in _ALLOWED:
+        if data.startswith(start):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if not data:
+        raise RefusedPicture("empty_file", "0 bytes")
+    for name, offset, start in _OTHERS:
+        if data.startswith(start, offset):
+            raise RefusedPicture("unsupported_format", name)
+    if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3].isspace():
+        raise RefusedPicture("unsupported_format", "Netpbm")
+    if b"<svg" in data[:1024]:
+        raise RefusedPicture("unsupported_format", "SVG")
+    raise RefusedPicture("not_an_image", f"a file that starts with {data[:8].hex(' ')}")
+
+
+def has_end(data: bytes) -> bool:
+    """Whether a file that Pillow refused has the mark its format ends with."""
+    if data[:3] == b"\xff\xd8\xff":
+        return b"\xff\xd9" in data[-64:]
+    if data[:4] == b"\x89PNG":
+        return b"IEND" in data[-64:]
+    if data[:3] == b"GIF":
+        return data.rstrip(b"\0")[-1:] == b";"
+    if data[:4] == b"RIFF":
+        return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    if data[:2] == b"BM":
+        return len(data) >= int.from_bytes(data[2:6], "little")
+    directory = int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")  # TIFF's list of tags
+    return len(data) >= directory + 6
+
+
+def check_png(data: bytes) -> None:
+    """Walk a PNG's chunks up to IEND, and check the checksum of each; what follows IEND is not looked at.
+
+    Decoding alone does not notice a wrong checksum of the pixels' chunks, nor chunks that are missing after them.
+    """
+    view, at = memoryview(data), 8
+    for _ in range(MAX_CHUNKS):
+        start = at + 8
+        end = start + int.from_bytes(data[at : at + 4], "big")
+        if end + 4 > len(data):
+            raise RefusedPicture("truncated", "a PNG that ends before its IEND chunk")
+        kind = data[at + 4 : start]
+        if crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise RefusedPicture("corrupt", f"a wrong checksum in chunk {kind!r}")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise RefusedPicture("unsupported_variant", f"a PNG of more than {MAX_CHUNKS:,} chunks")
+
+
+def check_gif(data: bytes) -> None:
+    """Refuse a GIF with masses of text before its first frame: Pillow's time grows with the square of it."""
+    at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    while data[at : at + 1] == b"!":
+        at += 2
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+            if at > MAX_WORDS:
+                raise RefusedPicture("unsupported_variant", f"a GIF with over {MAX_WORDS:,} bytes before its picture")
+        at += 1
+
+
+def promised_size(data: bytes) -> tuple[int, int]:
+    """Height and width in the header of a PNG or WebP; (0, 0) where it has none, and for other formats.
+
+    What is too large is refused by it before Pillow looks, whose WebP decoder takes memory for the whole canvas
+    already when it is made.
+    """
+    kind = data[12:16]
+    if kind == b"IHDR":
+        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[27:30], "little"), 1 + int.from_bytes(data[24:27], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
+    if kind == b"VP8 ":
+        return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
+    return 0, 0
+
+
+def jpeg_header(data: bytes) -> tuple[int, bool]:
+    """Where a JPEG's first entropy-coded data begin (0 if its segments do not lead there); whether progressive."""
+    at, progressive = 2, False
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 2 + length
+        progressive = progressive or marker in (0xC2, 0xCA)
+        if marker == 0xDA:
+            return (at if at <= len(data) else 0), progressive
+    return 0, progressive
+
+
+def check_scans(data: bytes) -> None:
+    """Refuse a JPEG with so many scans that a few bytes would keep a decoder busy for minutes."""
+    scans = data.count(b"\xff\xda")
+    if scans > MAX_SCANS:
+        raise RefusedPicture("unsupported_variant", f"a JPEG of {scans:,} scans, more than {MAX_SCANS}")
