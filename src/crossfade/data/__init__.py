@@ -2,9 +2,10 @@
 
 from crossfade.data.cache import Cache, prepare
 from crossfade.data.decode import decode, load_picture
+from crossfade.data.listing import Refusal
 from crossfade.data.loader import Batch, Loader
 from crossfade.data.refusal import RefusedPicture
-from crossfade.data.scan import Index, Refusal, scan
+from crossfade.data.scan import Index, scan
 from crossfade.data.split import Split, first_per_class, read_split, split, write_split
 
 __all__ = [

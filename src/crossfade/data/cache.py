@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 from crossfade.data._reading import DIGEST_BYTES, Crew, Findings, Job, Progress, _cannot_write, row_sums
 from crossfade.data.decode import Fit, Pixels, _check_fit
+from crossfade.data.listing import Listing, list_folder
 from crossfade.data.refusal import MAX_PIXELS
-from crossfade.data.scan import Index, Listing, list_folder
+from crossfade.data.scan import Index, join
 from crossfade.errors import CacheError, ConfigError
 
 try:
@@ -189,7 +190,7 @@ class _Shelf:
         for folder in sorted(self.home.glob(f"{self.name}-{_content(found)}-*")):
             if (opened := self._open(folder, reused=True)) is not None:
                 cache, earlier = opened
-                return self.listing.index(replace(earlier, digests=found.digests)), cache
+                return join(self.listing, replace(earlier, digests=found.digests)), cache
         return None
 
     def build(self) -> tuple[Index, Cache]:
@@ -197,7 +198,7 @@ class _Shelf:
         try:
             with _workshop(self.home) as folder:
                 found, size, channels = self._write_pixels(folder)
-                index = self.listing.index(found)  # says what is wrong with the pictures before anything is published
+                index = join(self.listing, found)  # says what is wrong with the pictures before anything is published
                 kept = np.flatnonzero(found.shapes[:, 0] > 0)
                 _finish_pixels(folder / "pixels.npy", kept, len(found.shapes), (size, size, channels))
                 self._write_notes(folder, found, kept, size, channels)

@@ -19,6 +19,14 @@ _FLAGS |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # opening a
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
+def _seek_and_read(handle: int, count: int, at: int) -> bytes:
+    os.lseek(handle, at, os.SEEK_SET)
+    return os.read(handle, count)
+
+
+_pread = getattr(os, "pread", _seek_and_read)
+
+
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file that somebody asked for by name; a link is followed wherever it leads.
 
@@ -64,12 +72,15 @@ def _target(root: str, name: str) -> str:
 
 def _read(handle: int) -> bytes:
     try:
+        # Reading at a place answers an error for pipes, sockets and folders, at no cost for files; a device that
+        # allows it is told by what it is.
+        head = _pread(handle, HEAD_BYTES, 0)
+        if 0 < len(head) < HEAD_BYTES:
+            return head
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-            raise RefusedPicture("not_a_regular_file", what)
-        head = os.read(handle, HEAD_BYTES)
-        return head if len(head) < HEAD_BYTES else _whole(handle, head, status.st_size)
+            raise RefusedPicture("not_a_regular_file", "a pipe, socket or device")
+        return head and _whole(handle, head, status.st_size)
     finally:
         os.close(handle)
 
@@ -77,18 +88,23 @@ def _read(handle: int) -> bytes:
 def _whole(handle: int, head: bytes, size: int) -> bytes:
     """All of a large file, once its first bytes promise a picture."""
     format_of(head)
-    parts, left = [head], MAX_BYTES - len(head)
-    while size <= MAX_BYTES and left >= 0 and (part := os.read(handle, min(16 * HEAD_BYTES, left + 1))):
+    parts, at = [head], len(head)
+    while size <= MAX_BYTES and (part := _pread(handle, 16 * HEAD_BYTES, at)):
         parts.append(part)
-        left -= len(part)
-    if size > MAX_BYTES or left < 0:
-        raise RefusedPicture("unreadable", f"a file of {max(size, MAX_BYTES - left):,} bytes, more than {MAX_BYTES:,}")
+        at += len(part)
+        size = max(size, at)
+    if size > MAX_BYTES:
+        raise RefusedPicture("unreadable", f"a file of {size:,} bytes, more than {MAX_BYTES:,}")
     return b"".join(parts)
 
 
+_ODD = {
+    errno.ESPIPE: ("not_a_regular_file", "a pipe, socket or device"),
+    errno.ENXIO: ("not_a_regular_file", "a pipe, socket or device"),
+    errno.EISDIR: ("not_a_regular_file", "a folder"),
+    errno.ELOOP: ("unreadable", "links that go round in circles"),
+}
+
+
 def _unreadable(error: OSError) -> RefusedPicture:
-    if error.errno == errno.ENXIO:  # what opening a socket, or a device without a driver, answers
-        return RefusedPicture("not_a_regular_file", "a pipe, socket or device")
-    if error.errno == errno.ELOOP:
-        return RefusedPicture("unreadable", "links that go round in circles")
-    return RefusedPicture("unreadable", error.strerror or str(error))
+    return RefusedPicture(*_ODD.get(error.errno or 0, ("unreadable", error.strerror or str(error))))

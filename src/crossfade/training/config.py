@@ -51,6 +51,7 @@ class RunConfig:
     size: int | None = _option(None, "side of the pictures in pixels; chosen by the folder if not said")
     channels: Literal[1, 3] | None = _option(None, "1 grey or 3 colour; by the pictures if not said")
     fit: Literal["stretch", "crop"] = _option("stretch", "how pictures are made square")
+    max_pixels: int = _option(100_000_000, "pictures with more pixels are refused before they are decoded")
     val: float = _option(0.2, "share of the pictures kept for validation, where the folder is not split")
     per_class: int | None = _option(None, "keep the first N training pictures of each class")
     choose: Literal["best", "last"] | None = _option(
@@ -78,6 +79,7 @@ class RunConfig:
         self._check("val", 0 < self.val < 1, "between 0 and 1")
         self._check("per_class", self.per_class is None or self.per_class >= 1, "1 or more")
         self._check("pad", self.pad is None or self.pad >= 0, "0 or more")
+        self._check("max_pixels", self.max_pixels >= 1, "1 or more")
         self._check("size", self.size is None or self.size >= 8, "8 or more")
 
     def _check(self, name: str, held: bool, rule: str) -> None:

@@ -56,7 +56,14 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     Raises:
         DataError, CacheError: see `crossfade.data`.
     """
-    index, cache = prepare(root, size=config.size, channels=config.channels, fit=config.fit, progress=progress)
+    index, cache = prepare(
+        root,
+        size=config.size,
+        channels=config.channels,
+        fit=config.fit,
+        max_pixels=config.max_pixels,
+        progress=progress,
+    )
     parts = split(index, seed=config.split_seed, val=config.val)
     if config.per_class is not None:
         parts = first_per_class(parts, index.labels, config.per_class)

@@ -12,8 +12,8 @@ import pytest
 
 from crossfade.data import Index, scan
 from crossfade.data._reading import Crew, Job
+from crossfade.data.listing import natural_key
 from crossfade.data.refusal import REASONS
-from crossfade.data.scan import natural_key
 from crossfade.errors import CacheError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
 from tests.unit.data.test_decode import png_with_header
