@@ -36,15 +36,19 @@ def upright_shape(image: Image) -> tuple[int, int, int]:
     # Pillow answers for TIFF with the sides already swapped.
     if image.format != "TIFF" and orientation(image) >= 5:
         height, width = width, height
-    return height, width, 1 if image.mode in _GREY else 3
+    return height, width, 1 if is_grey(image) else 3
 
 
-def to_pixels(image: Image) -> NDArray[np.uint8]:
-    """(H, W, C) uint8 of a loaded picture; C is 1 for a grey picture, else 3."""
+def is_grey(image: Any) -> bool:
+    """Whether an opened picture, not yet loaded, has no colours; Pillow takes PNG's 16-bit grey with alpha as RGBA."""
+    return image.mode in _GREY or any(tile[3] == "LA;16B" for tile in image.tile)
+
+
+def to_pixels(image: Image, grey: bool) -> NDArray[np.uint8]:
+    """(H, W, C) uint8 of a loaded picture; C is 1 if it is `grey`, else 3."""
     image = _upright(image)
     if image.mode in _SIXTEEN:
         return _eight_bits(image)[:, :, None]
-    grey = image.mode in _GREY
     pixels = np.asarray(_opaque(image).convert("L" if grey else "RGB"))
     return pixels.reshape(image.height, image.width, 1 if grey else 3)
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data.colour import check_mode, to_pixels, upright_shape
+from crossfade.data.colour import check_mode, is_grey, to_pixels, upright_shape
 from crossfade.data.files import read_file
-from crossfade.data.formats import check_scans, jpeg_header
+from crossfade.data.formats import MANY_SCANS_MATTER, check_scans, jpeg_header
 from crossfade.data.pillow import on_a_lead, open_picture, pillow
 from crossfade.data.refusal import MAX_PIXELS, MIN_SIDE, RefusedPicture, check_size
 from crossfade.errors import ConfigError
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Fit = Literal["stretch", "crop"]
 
-_MANY_SCANS_MATTER = 10**11  # bytes times pixels, below which no number of scans takes a second
 _FILL_ROWS = 8
 
 
@@ -141,9 +140,12 @@ def _decode_with_pillow(data: bytes, max_pixels: int) -> Pixels:
     with on_a_lead(data):
         image = open_picture(data, max_pixels)
         check_mode(image)
+        if image.format in ("JPEG", "MPO"):
+            check_scans(data, image.height * image.width)
+        grey = is_grey(image)
         image.load()
         _check_not_filled_up(image, data)
-        return to_pixels(image)
+        return to_pixels(image, grey)
 
 
 def _check_not_filled_up(image: Image, data: bytes) -> None:
@@ -185,8 +187,8 @@ def _plain_colours(data: bytes, max_pixels: int) -> str | None:
         return None
     if height * width > max_pixels or height < MIN_SIDE or width < MIN_SIDE:
         return None
-    if height * width * len(data) > _MANY_SCANS_MATTER and jpeg_header(data)[1]:
-        check_scans(data)
+    if height * width * len(data) > MANY_SCANS_MATTER and jpeg_header(data)[1]:
+        check_scans(data, height * width)
     return {"YCbCr": "RGB", "RGB": "RGB", "Gray": "GRAY"}.get(colours)
 
 

@@ -6,6 +6,7 @@ list has no code of ours to attack.
 
 from __future__ import annotations
 
+import re
 from zlib import crc32
 
 from crossfade.data.refusal import RefusedPicture
@@ -39,9 +40,14 @@ _OTHERS = (
     ("HEIF", 4, b"ftypmif1"),
 )
 
-MAX_SCANS = 100  # of a JPEG; each costs time for the whole picture, however few bytes it has
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data: neither a stuffed byte, a restart nor a filler
+
+MANY_SCANS_MATTER = 10**11  # bytes times pixels of a JPEG, below which no number of scans takes a second
+MAX_SCANS = 50  # of a JPEG; each costs time for the whole picture, however few bytes it has
+MAX_HEADER = 1 << 20  # bytes of a JPEG in which Pillow may look for its pixels on its own
+MAX_SEGMENTS = 5_000  # of a JPEG before its pixels
 MAX_CHUNKS = 200_000  # of a PNG; 100 megapixels in chunks of 8 KiB have a quarter of that
-MAX_WORDS = 1 << 20  # bytes a GIF may spend on text and the like before its first frame
+MAX_COMMENT = 1 << 20  # bytes in a GIF before its first frame
 
 
 def format_of(data: bytes) -> str:
@@ -107,15 +113,18 @@ def check_png(data: bytes) -> None:
 
 
 def check_gif(data: bytes) -> None:
-    """Refuse a GIF with masses of text before its first frame: Pillow's time grows with the square of it."""
+    """Refuse a GIF with masses of comment before its first frame: Pillow's time grows with the square of it."""
     at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    comment = 0
     while data[at : at + 1] == b"!":
+        start, is_comment = at, data[at + 1 : at + 2] == b"\xfe"
         at += 2
         while at < len(data) and data[at]:
             at += 1 + data[at]
-            if at > MAX_WORDS:
-                raise RefusedPicture("unsupported_variant", f"a GIF with over {MAX_WORDS:,} bytes before its picture")
+            if is_comment and comment + at - start > MAX_COMMENT:
+                raise RefusedPicture("unsupported_variant", f"a GIF with over {MAX_COMMENT:,} bytes of comment")
         at += 1
+        comment += (at - start) * is_comment
 
 
 def promised_size(data: bytes) -> tuple[int, int]:
@@ -140,8 +149,13 @@ def promised_size(data: bytes) -> tuple[int, int]:
 def jpeg_header(data: bytes) -> tuple[int, bool]:
     """Where a JPEG's first entropy-coded data begin (0 if its segments do not lead there); whether progressive."""
     at, progressive = 2, False
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    for _ in range(MAX_SEGMENTS):
+        if data[at : at + 1] != b"\xff" or at + 4 > len(data):
+            return 0, progressive
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # a byte to fill up with
+            at += 1
+            continue
         at += 2 + length
         progressive = progressive or marker in (0xC2, 0xCA)
         if marker == 0xDA:
@@ -149,8 +163,26 @@ def jpeg_header(data: bytes) -> tuple[int, bool]:
     return 0, progressive
 
 
-def check_scans(data: bytes) -> None:
+def check_jpeg(data: bytes) -> None:
+    """Refuse a JPEG with megabytes of header, through which Pillow would crawl byte by byte."""
+    if len(data) > MAX_HEADER and not jpeg_header(data)[0]:
+        reason = "corrupt" if has_end(data) else "truncated"
+        raise RefusedPicture(reason, f"a JPEG of {len(data):,} bytes whose segments do not lead to a picture")
+
+
+def check_scans(data: bytes, pixels: int) -> None:
     """Refuse a JPEG with so many scans that a few bytes would keep a decoder busy for minutes."""
-    scans = data.count(b"\xff\xda")
-    if scans > MAX_SCANS:
-        raise RefusedPicture("unsupported_variant", f"a JPEG of {scans:,} scans, more than {MAX_SCANS}")
+    if pixels * len(data) > MANY_SCANS_MATTER and (scans := _scans(data)) > MAX_SCANS:
+        raise RefusedPicture("unsupported_variant", f"a JPEG of at least {scans} scans, more than {MAX_SCANS}")
+
+
+def _scans(data: bytes) -> int:
+    """Scans of the first picture in a JPEG; counting stops beyond `MAX_SCANS`."""
+    scans, at = 1, jpeg_header(data)[0]
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER.search(data, at)
+        if found is None or found[0] == b"\xff\xd9" or scans > MAX_SCANS:
+            return scans
+        scans += found[0] == b"\xff\xda"
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return MAX_SCANS + 1  # whoever hides scans among so many segments has more of them
