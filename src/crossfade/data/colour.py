@@ -32,11 +32,12 @@ def check_mode(image: Image) -> None:
 
 def upright_shape(image: Image) -> tuple[int, int, int]:
     """Height, width and channels that `to_pixels` will give for an opened picture."""
+    grey = is_grey(image)
     height, width = image.height, image.width
     # Pillow answers for TIFF with the sides already swapped.
     if image.format != "TIFF" and orientation(image) >= 5:
         height, width = width, height
-    return height, width, 1 if is_grey(image) else 3
+    return height, width, 1 if grey else 3
 
 
 def is_grey(image: Any) -> bool:
