@@ -4,9 +4,8 @@ Pillow decides what a file holds, restricted to an allow-list of formats; a full
 whole. simplejpeg is a fast path for plain JPEGs that gives the same pixels bit for bit; at the slightest
 doubt it hands over to Pillow.
 
-What comes out is (height, width, channels) with 1 channel for grey pictures and 3 otherwise: turned upright
-as EXIF says, transparent parts laid on white, 16-bit grey divided by 257, the first frame of an animation.
-`docs/reference/reading.md` says all of it.
+What comes out is (height, width, channels) with 1 channel for grey pictures and 3 otherwise; `colour` says how,
+and `docs/reference/reading.md` says all of it.
 """
 
 from __future__ import annotations

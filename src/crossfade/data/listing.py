@@ -20,7 +20,7 @@ _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that is not used: its path below the root, one of `decode.REASONS`, and what came."""
+    """A file that is not used: its path below the root, one of `refusal.REASONS`, and what came."""
 
     path: str
     reason: str
