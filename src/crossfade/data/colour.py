@@ -21,6 +21,7 @@ _GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"})
 _SIXTEEN = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _READABLE = _GREY | {"P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"}
 _ORIENTATION = 0x0112
+_PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 
 
@@ -30,12 +31,13 @@ def check_mode(image: Image) -> None:
         raise RefusedPicture("unsupported_variant", f"{image.format} with pixels of Pillow's mode {image.mode}")
 
 
-def upright_shape(image: Image) -> tuple[int, int, int]:
-    """Height, width and channels that `to_pixels` will give for an opened picture."""
+def upright_shape(image: Image, data: bytes) -> tuple[int, int, int]:
+    """Height, width and channels that `to_pixels` will give for the opened picture of a file."""
     grey = is_grey(image)
     height, width = image.height, image.width
-    # Pillow answers for TIFF with the sides already swapped.
-    if image.format != "TIFF" and orientation(image) >= 5:
+    # Pillow answers for TIFF with the sides already swapped, and for PNG only after it has decoded all of it.
+    known = image.format == "TIFF" or (image.format == "PNG" and not any(kind in data for kind in _PNG_METADATA))
+    if not known and orientation(image) >= 5:
         height, width = width, height
     return height, width, 1 if grey else 3
 

@@ -71,7 +71,7 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int,
     with on_a_lead(data):
         image = open_picture(data, max_pixels)
         check_mode(image)
-        return upright_shape(image)
+        return upright_shape(image, data)
 
 
 def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:

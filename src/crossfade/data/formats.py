@@ -40,6 +40,7 @@ _OTHERS = (
     ("HEIF", 4, b"ftypmif1"),
 )
 
+_PNG_END = b"IEND\xae\x42\x60\x82"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data: neither a stuffed byte, a restart nor a filler
 
 MANY_SCANS_MATTER = 10**11  # bytes times pixels of a JPEG, below which no number of scans takes a second
@@ -81,7 +82,7 @@ def has_end(data: bytes) -> bool:
     if data[:3] == b"\xff\xd8\xff":
         return b"\xff\xd9" in data[-64:]
     if data[:4] == b"\x89PNG":
-        return b"IEND" in data[-64:]
+        return _PNG_END in data[-64:]
     if data[:3] == b"GIF":
         return data.rstrip(b"\0")[-1:] == b";"
     if data[:4] == b"RIFF":
@@ -102,7 +103,8 @@ def check_png(data: bytes) -> None:
         start = at + 8
         end = start + int.from_bytes(data[at : at + 4], "big")
         if end + 4 > len(data):
-            raise RefusedPicture("truncated", "a PNG that ends before its IEND chunk")
+            reason = "corrupt" if has_end(data) else "truncated"
+            raise RefusedPicture(reason, "a PNG whose chunks do not lead to its IEND chunk")
         kind = data[at + 4 : start]
         if crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise RefusedPicture("corrupt", f"a wrong checksum in chunk {kind!r}")

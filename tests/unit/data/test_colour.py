@@ -125,3 +125,13 @@ def test_mpo_is_turned_upright() -> None:
     data = encode(picture, "MPO", save_all=True, append_images=[picture], exif=exif)
     assert decode(data).shape == (24, 16, 3)
     assert read_header(data) == (24, 16, 3)
+
+
+def test_the_header_of_a_png_is_read_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain, turned = encode(noise(20, 30)), encode(noise(20, 30), exif=exif)
+    late = turned[:33] + turned[turned.find(b"IDAT") - 4 : -12] + turned[33 : turned.find(b"IDAT") - 4] + turned[-12:]
+    assert read_header(turned) == read_header(late) == decode(late).shape == (30, 20, 3)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", None)
+    assert read_header(plain) == (20, 30, 3)

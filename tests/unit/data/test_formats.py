@@ -45,6 +45,7 @@ def test_the_end_of_a_png_must_be_there_and_what_follows_it_does_not_count() -> 
     whole = png(8, 8)
     assert reason(whole[:-12]) == "truncated"
     assert reason(whole[:-1]) == "truncated"
+    assert reason(whole[:40] + whole[44:]) == "corrupt", "its end is there"
     assert decode(whole + b"garbage" * 100).shape == (8, 8, 1)
 
 
