@@ -25,6 +25,7 @@ REFUSED = {
     "corner0/cut.jpg": "truncated",
     "corner0/empty.png": "empty_file",
     "corner0/notes.txt": "not_an_image",
+    "corner0/\x1b[31m\nred.txt": "not_an_image",
     "corner0/bomb.png": "too_many_pixels",
     "corner0/-bomb.tif": "too_many_pixels",
     "corner1/pipe.png": "not_a_regular_file",
@@ -48,6 +49,7 @@ def messy(tmp_path: Path) -> Path:
         {
             "corner0/empty.png": b"",
             "corner0/notes.txt": b"remember the milk",
+            "corner0/\x1b[31m\nred.txt": b"what a name",
             "corner0/bomb.png": png(22_400, 22_400, rows=zeros(1 << 20)),
             "corner0/-bomb.tif": grey_tiff(60_000, 60_000, 8, b""),
             "corner0/.DS_Store": b"x",
@@ -96,6 +98,8 @@ def test_scan_says_what_is_refused_and_where_to_see_all(call: Call, messy: Path)
     assert f"{len(REFUSED)} refused" in out
     assert "  2 too_many_pixels\n    corner0/-bomb.tif: 60000 x 60000 pixels" in out
     assert "--quarantine LIST.csv" in out
+    assert r"corner0/\x1b[31m\nred.txt: a file that" in out
+    assert "\x1b" not in out
     assert "2 ignored: __MACOSX, corner0/.DS_Store" in out
     code, out, _ = call("scan", messy, "--json")
     found = json.loads(out)

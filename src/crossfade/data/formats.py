@@ -48,6 +48,7 @@ MAX_SCANS = 50  # of a JPEG; each costs time for the whole picture, however few 
 MAX_HEADER = 1 << 20  # bytes of a JPEG in which Pillow may look for its pixels on its own
 MAX_SEGMENTS = 5_000  # of a JPEG before its pixels
 MAX_CHUNKS = 200_000  # of a PNG; 100 megapixels in chunks of 8 KiB have a quarter of that
+MAX_RUNS = 32 << 20  # bytes of a run-length coded BMP
 MAX_COMMENT = 1 << 20  # bytes in a GIF before its first frame
 
 
@@ -127,6 +128,12 @@ def check_gif(data: bytes) -> None:
                 raise RefusedPicture("unsupported_variant", f"a GIF with over {MAX_COMMENT:,} bytes of comment")
         at += 1
         comment += (at - start) * is_comment
+
+
+def check_bmp(data: bytes) -> None:
+    """Refuse a huge run-length coded BMP, which Pillow unpacks byte by byte in Python."""
+    if data[30:34] in (b"\1\0\0\0", b"\2\0\0\0") and len(data) > MAX_RUNS:
+        raise RefusedPicture("unsupported_variant", f"a run-length coded BMP of {len(data):,} bytes")
 
 
 def promised_size(data: bytes) -> tuple[int, int]:

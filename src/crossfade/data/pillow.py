@@ -10,7 +10,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from crossfade.data.formats import check_gif, check_jpeg, check_png, format_of, has_end, promised_size
+from crossfade.data.formats import check_bmp, check_gif, check_jpeg, check_png, format_of, has_end, promised_size
 from crossfade.data.refusal import RefusedPicture, check_pixels, check_size
 from crossfade.errors import MissingExtra
 
@@ -25,7 +25,7 @@ _PLUGINS = {
     "TIFF": "TiffImagePlugin",
     "WEBP": "WebPImagePlugin",
 }
-_CHECKS = {"JPEG": check_jpeg, "PNG": check_png, "GIF": check_gif}
+_CHECKS = {"JPEG": check_jpeg, "PNG": check_png, "GIF": check_gif, "BMP": check_bmp}
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _VARIANT_WORDS = ("unsupported", "not supported", "cannot handle", "not available", "unknown", "too large")
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from crossfade.data import RefusedPicture, decode
+from crossfade.data.decode import read_header
 from crossfade.data.refusal import REASONS
 from tests.scale import scaled
 from tests.unit.data.folders import encode, noise
@@ -58,6 +59,7 @@ def outcome(data: bytes) -> str:
     expected = by_pillow(data)
     assert expected is not None, "loaded what Pillow alone refuses"
     assert np.array_equal(image, expected)
+    assert read_header(data) == image.shape
     return "loaded"
 
 

@@ -126,8 +126,8 @@ def webp_of(kind: bytes, body: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", 1000) + b"WEBP" + kind + struct.pack("<I", 980) + body.ljust(980, b"\0")
 
 
-def bmp_of(side: int) -> bytes:
-    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0)
+def bmp_of(side: int, compression: int = 0) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8 if compression else 24, compression, 0, 0, 0, 0, 0)
     return b"BM" + struct.pack("<IHHI", 154, 0, 0, 54) + header.ljust(140, b"\0")
 
 
@@ -154,6 +154,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "gif, canvas": (lambda: gif(65_535, 65_535, frame=(0, 0, 8, 8)), "too_many_pixels"),
     "gif, frame": (lambda: gif(8, 8, frame=(50_000, 50_000, 9_000, 9_000)), "too_many_pixels"),
     "gif, comment": (lambda: gif(8, 8, frame=(0, 0, 8, 8), before=COMMENT), "unsupported_variant"),
+    "bmp, runs": (lambda: bmp_of(4_000, compression=1).ljust(40 << 20, b"\1"), "unsupported_variant"),
     "bmp": (lambda: bmp_of(30_000), "too_many_pixels"),
     "tiff": (lambda: grey_tiff(60_000, 60_000, 8, b""), "too_many_pixels"),
     "tiff, tile": (lambda: tiff(TILE, b""), "too_many_pixels"),
