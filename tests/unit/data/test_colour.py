@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from crossfade.data import RefusedPicture, decode
+from crossfade.data import RefusedPicture, decode, load_picture, prepare, scan
 from crossfade.data.decode import read_header
-from tests.unit.data.folders import encode, noise
+from tests.unit.data.folders import encode, noise, write
 from tests.unit.data.makers import chunk, gif, grey_tiff, png
 
 
@@ -135,3 +136,17 @@ def test_the_header_of_a_png_is_read_without_decoding(monkeypatch: pytest.Monkey
     assert read_header(turned) == read_header(late) == decode(late).shape == (30, 20, 3)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", None)
     assert read_header(plain) == (20, 30, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_scan_cache_and_single_files_agree_on_every_orientation(kind: str, tmp_path: Path) -> None:
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encode(noise(16, 24, seed=orientation), kind, exif=exif)
+        write(tmp_path / "data", {f"a/{orientation}.x": data, f"b/{orientation}.x": data})
+    index, cache = prepare(tmp_path / "data", size=16, fit="crop", cache_dir=tmp_path / "cache", workers=1)
+    scanned = scan(tmp_path / "data", workers=1)
+    assert scanned.sizes.tolist() == index.sizes.tolist() == ([[16, 24]] * 4 + [[24, 16]] * 4) * 2
+    for path, pixels in zip(index.paths, cache.pixels, strict=True):
+        assert np.array_equal(load_picture(tmp_path / "data" / path, size=16, fit="crop"), pixels)
