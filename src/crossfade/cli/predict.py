@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from crossfade.cli.progress import say
+from crossfade.cli.progress import printable, say
 from crossfade.errors import DataError
 
 Pictures = Annotated[list[Path], Parameter(negative="", help="pictures, or folders of pictures")]
@@ -30,15 +30,16 @@ def predict(
     ] = None,
 ) -> int:
     """Name the classes of pictures. Of one that cannot be read it says so, does the others, and leaves with 1."""
-    from crossfade.training.predict import load_run
+    from crossfade.training.predict import Prediction, load_run
 
     predictor = load_run(run, name=weights)
-    found = list(predictor.predict(_expand(pictures)))
+    files, odd = _expand(pictures)
+    found = list(predictor.predict(files)) + [Prediction(path, refused=why) for path, why in odd]
     if not found:
         raise DataError(f"predict: there is no file in {', '.join(map(str, pictures))}. Pass pictures.")
     refused = [one for one in found if one.probabilities is None]
     for one in refused:
-        say(f"crossfade: {one.path}: {one.refused}")
+        say(f"crossfade: {printable(one.path)}: {one.refused}")
     if csv is not None:
         _write_csv(csv, predictor.classes, found)
     rows = [_row(one, predictor.classes, top) for one in found if one.probabilities is not None]
@@ -48,17 +49,23 @@ def predict(
     return 1 if refused else 0
 
 
-def _expand(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files asked for; of a folder, all files below it that are not hidden, in order of their names."""
-    for path in paths:
-        if path.is_dir():
-            yield from (
-                found
-                for found in sorted(path.rglob("*"))
-                if found.is_file() and not any(part.startswith(".") for part in found.relative_to(path).parts)
-            )
-        else:
-            yield path
+def _expand(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The files asked for, and what cannot be one; of a folder, all that `scan` would read below it."""
+    from crossfade.data.listing import walk
+    from crossfade.data.refusal import RefusedPicture
+
+    files: list[Path] = []
+    odd: list[tuple[Path, str]] = []
+    for path in given:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        found, refused, ignored = walk(path.resolve())
+        files += [path / name for name in found]
+        odd += [(path / one.path, str(RefusedPicture(one.reason, one.detail))) for one in refused]
+        if ignored:
+            say(f"crossfade: {len(ignored):,} files in {printable(path)} ignored, such as {printable(ignored[0])}")
+    return files, odd
 
 
 def _row(one: Any, classes: Sequence[str], top: int) -> dict[str, Any]:
@@ -67,12 +74,14 @@ def _row(one: Any, classes: Sequence[str], top: int) -> dict[str, Any]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    return f"{row['path']}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in row["classes"].items())
+    return f"{printable(row['path'])}: " + ", ".join(
+        f"{name} {100 * share:.1f} %" for name, share in row["classes"].items()
+    )
 
 
 def _write_csv(path: Path, classes: Sequence[str], found: Sequence[Any]) -> None:
+    from crossfade.data.table import write_table
     from crossfade.errors import ConfigError
-    from crossfade.training.record import write_table
 
     rows = [
         [one.path, one.refused or "", *([] if one.probabilities is None else [f"{p:.6f}" for p in one.probabilities])]

@@ -16,6 +16,12 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+def printable(name: object) -> str:
+    """A file name as one line of text that does nothing to a terminal: what cannot be shown is escaped."""
+    text = str(name)
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 @contextmanager
 def bar(what: str) -> Iterator[Tick]:
     """A function of (done, total) that shows a bar on a terminal, and one closing line elsewhere."""

@@ -23,11 +23,12 @@ from crossfade.data.decode import (
     Decoder,
     Fit,
     Pixels,
-    RefusedPicture,
     fit_square,
     read_header,
     to_channels,
 )
+from crossfade.data.files import read_below
+from crossfade.data.refusal import RefusedPicture
 from crossfade.errors import CacheError
 
 DIGEST_BYTES = 16
@@ -115,8 +116,6 @@ def cannot_write(error: OSError) -> CacheError:
 
 
 _NO_DIGEST = bytes(DIGEST_BYTES)
-_BLOCK = 1 << 14  # more than a small picture; a larger block costs time to be allocated
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(slots=True)
@@ -139,33 +138,6 @@ class Chunk:
             found.stamps[first:end] = np.frombuffer(self.stamps, np.int64).reshape(-1, 2)
 
 
-def read_bytes(path: str, folder: int | None = None) -> bytes:
-    """All of a file; `path` counts from the handle `folder` on, if it is not absolute.
-
-    Raises:
-        RefusedPicture: "unreadable".
-    """
-    return _read(path, folder, None)
-
-
-def _read(path: str, folder: int | None, stamps: list[tuple[int, int]] | None) -> bytes:
-    """As `read_bytes`; the file's `stamp` is added to `stamps`, where they are wanted."""
-    try:
-        # O_NONBLOCK: should the file have become a pipe since it was listed, opening it must not wait.
-        handle = os.open(path, _FLAGS, dir_fd=folder)
-        try:
-            if stamps is not None:
-                stamps.append(stamp(os.fstat(handle), time.time_ns()))  # before its bytes: a later change shows
-            data = os.read(handle, _BLOCK)
-            return data if len(data) < _BLOCK else data + _rest(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise RefusedPicture("unreadable", error.strerror or str(error)) from None
-    except MemoryError:
-        raise RefusedPicture("unreadable", "a file larger than the memory") from None
-
-
 class Reader:
     """Does a job, chunk by chunk, in this thread."""
 
@@ -179,7 +151,6 @@ class Reader:
         # With a handle of the folder the system need not walk down to it for every file.
         if os.open in os.supports_dir_fd:
             self.folder = os.open(job.prefix, os.O_RDONLY)
-        self.prefix = job.prefix if self.folder is None else ""
 
     def close(self) -> None:
         for handle in (self.output, self.folder):
@@ -204,7 +175,7 @@ class Reader:
         for row, name in enumerate(names):
             digest, shape = _NO_DIGEST, no_shape
             try:
-                data = _read(self.prefix + name, self.folder, noted)
+                data = self._read(name, noted)
                 digest = blake2b(data, digest_size=DIGEST_BYTES).digest()
                 shape = look(row, data)
             except RefusedPicture as error:
@@ -216,6 +187,14 @@ class Reader:
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
         times = np.array(stamps, np.int64).tobytes() if self.job.stamps else b""
         return Chunk(b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, times, refused)
+
+    def _read(self, name: str, noted: list[tuple[int, int]] | None) -> bytes:
+        """All of a file; its `stamp`, taken before its bytes so that a later change shows, is added to `noted`."""
+        note = None if noted is None else lambda status: noted.append(stamp(status, time.time_ns()))
+        try:
+            return read_below(self.job.prefix, name, self.folder, note)
+        except MemoryError:
+            raise RefusedPicture("unreadable", "a file larger than the memory") from None
 
     def _look(self) -> Callable[[int, bytes], tuple[int, ...]]:
         """What is found out about a file's bytes: (height, width, channels)."""
@@ -247,13 +226,6 @@ class Reader:
             written = _pwrite(self.output, view, position)
             view, position = view[written:], position + written
         return row_sums(rows).tobytes()
-
-
-def _rest(handle: int) -> bytes:
-    parts = []
-    while part := os.read(handle, 64 * _BLOCK):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _pwrite(handle: int, view: memoryview, position: int) -> int:

@@ -24,10 +24,12 @@ from crossfade.data._crew import Crew, Progress
 from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
 from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
-from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
+from crossfade.data.decode import Fit, Pixels, _check_fit
+from crossfade.data.listing import Listing, list_folder
 from crossfade.data.onthefly import Decoded
+from crossfade.data.refusal import MAX_PIXELS
 from crossfade.data.rows import OnDisk, memory
-from crossfade.data.scan import Index, Listing, list_folder
+from crossfade.data.scan import Index, join
 from crossfade.errors import CacheError, ConfigError
 
 Trust = Literal["content", "mtime", "size"]
@@ -207,7 +209,7 @@ class _Shelf:
         if notes is None or (notes.stored and not (folder / PIXELS).exists()):
             discard(folder)
             return None
-        index = self.listing.index(notes.found)
+        index = join(self.listing, notes.found)
         if not notes.stored:
             if self._has_room(notes.size, notes.channels):
                 return None
@@ -258,7 +260,7 @@ class _Shelf:
         try:
             with workshop(self.home) as folder:
                 notes = self._read_all(folder)
-                index = self.listing.index(notes.found)  # says what is wrong with the pictures before it is published
+                index = join(self.listing, notes.found)  # says what is wrong with the pictures before it is published
                 if notes.stored:
                     _store.finish_pixels(folder / PIXELS, notes.kept, len(self.listing.paths), notes.shape[1:])
                 sums = notes.found.sums[notes.kept] if notes.stored else notes.found.sums[:0]

@@ -4,23 +4,24 @@ Pillow decides what a file holds, restricted to an allow-list of formats; a full
 whole. simplejpeg is a fast path for plain JPEGs that gives the same pixels bit for bit; at the slightest
 doubt it hands over to Pillow.
 
-What comes out is (height, width, channels) with 1 channel for grey pictures and 3 otherwise: turned upright
-as EXIF says, transparent parts laid on white, 16-bit grey divided by 257, the first frame of an animation.
+What comes out is (height, width, channels) with 1 channel for grey pictures and 3 otherwise; `colour` says how,
+and `docs/reference/reading.md` says all of it.
 """
 
 from __future__ import annotations
 
-import threading
-import warnings
-from importlib import import_module
-from io import BytesIO
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+import os
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.errors import ConfigError, DataError, MissingExtra
+from crossfade.data.colour import check_mode, is_grey, to_pixels, upright_shape
+from crossfade.data.files import read_file
+from crossfade.data.formats import MANY_SCANS_MATTER, check_scans, jpeg_header
+from crossfade.data.pillow import on_a_lead, open_picture, pillow
+from crossfade.data.refusal import MAX_PIXELS, MIN_SIDE, RefusedPicture, check_size
+from crossfade.errors import ConfigError
 
 try:
     import simplejpeg
@@ -33,36 +34,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Fit = Literal["stretch", "crop"]
 
-MAX_PIXELS = 100_000_000
-MIN_SIDE = 4
-
-REASONS = (
-    "corrupt",
-    "truncated",
-    "empty_file",
-    "not_an_image",
-    "unsupported_format",
-    "unsupported_variant",
-    "too_many_pixels",
-    "too_small",
-    "unreadable",
-    "not_a_regular_file",
-    "outside_root",
-)
-
-
-class RefusedPicture(DataError):
-    """A file that is not used as a picture.
-
-    Attributes:
-        reason: one of `REASONS`.
-        detail: what came, in a few words.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"picture: refused as {reason}. Got {detail}.")
-        self.reason = reason
-        self.detail = detail
+_FILL_ROWS = 8
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -94,15 +66,12 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int,
         except ValueError:
             pass
         else:
-            _check_size(height, width, max_pixels)
+            check_size(height, width, max_pixels)
             return height, width, 1 if colours == "Gray" else 3
-    with _quiet, _translated(data):
-        image = _open(data, max_pixels)
-        height, width = image.height, image.width
-        # Pillow answers for TIFF with the sides already swapped.
-        if image.format != "TIFF" and _orientation(image) >= 5:
-            height, width = width, height
-        return height, width, 1 if _is_grey(image) else 3
+    with on_a_lead(data):
+        image = open_picture(data, max_pixels)
+        check_mode(image)
+        return upright_shape(image, data)
 
 
 def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:
@@ -122,7 +91,7 @@ def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:
     if height == width == size:
         return image
     _check_fit(fit)
-    Image = _pillow("Image")
+    Image = pillow("Image")
     box = (0.0, 0.0, float(width), float(height))
     if fit == "crop":
         side = min(height, width)
@@ -139,11 +108,16 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
         return image
     if channels == 3:
         return np.repeat(image, 3, axis=2)
-    return np.asarray(_pillow("Image").fromarray(image).convert("L"))[:, :, None]
+    return np.asarray(pillow("Image").fromarray(image).convert("L"))[:, :, None]
 
 
 def load_picture(
-    path: Any, *, size: int, channels: int = 3, fit: Fit = "stretch", max_pixels: int = MAX_PIXELS
+    path: str | os.PathLike[str],
+    *,
+    size: int,
+    channels: int = 3,
+    fit: Fit = "stretch",
+    max_pixels: int = MAX_PIXELS,
 ) -> Pixels:
     """Read one file as the cache would hold it.
 
@@ -151,14 +125,9 @@ def load_picture(
         (size, size, channels) uint8.
 
     Raises:
-        RefusedPicture: missing, unreadable or no picture, with the reason.
+        RefusedPicture: missing, unreadable, no regular file or no picture, with the reason.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise RefusedPicture("unreadable", error.strerror or str(error)) from error
-    return to_channels(fit_square(decode(data, max_pixels=max_pixels), size, fit), channels)
+    return to_channels(fit_square(decode(read_file(path), max_pixels=max_pixels), size, fit), channels)
 
 
 def _check_fit(fit: str) -> None:
@@ -166,11 +135,34 @@ def _check_fit(fit: str) -> None:
         raise ConfigError(f'fit: must be "stretch" or "crop". Got {fit!r}.')
 
 
-def _check_size(height: int, width: int, max_pixels: int) -> None:
-    if height * width > max_pixels:
-        raise RefusedPicture("too_many_pixels", f"{width} x {height} pixels, more than {max_pixels}")
-    if min(height, width) < MIN_SIDE:
-        raise RefusedPicture("too_small", f"{width} x {height} pixels, a side under {MIN_SIDE}")
+def _decode_with_pillow(data: bytes, max_pixels: int) -> Pixels:
+    with on_a_lead(data):
+        image = open_picture(data, max_pixels)
+        check_mode(image)
+        if image.format in ("JPEG", "MPO"):
+            check_scans(data, image.height * image.width)
+        grey = is_grey(image)
+        image.load()
+        _check_not_filled_up(image, data)
+        return to_pixels(image, grey)
+
+
+def _check_not_filled_up(image: Image, data: bytes) -> None:
+    """Refuse a JPEG whose data end early though an end marker follows: its decoder makes up the rest, in one colour.
+
+    Pillow does not tell what libjpeg complains of, simplejpeg does; it is asked only where the lowest rows are one
+    colour. Other complaints (bytes too many, a damaged code) leave the verdict with Pillow.
+    """
+    if simplejpeg is None or image.format not in ("JPEG", "MPO"):
+        return
+    rows = np.asarray(image.crop((0, max(0, image.height - _FILL_ROWS), image.width, image.height)))
+    if not (rows == rows[-1, -1]).all():
+        return
+    try:
+        simplejpeg.decode_jpeg(data, "CMYK" if image.mode == "CMYK" else "GRAY")
+    except ValueError as error:
+        if "premature end" in str(error):
+            raise RefusedPicture("truncated", f"{error}, the rest of the picture is missing") from None
 
 
 # ---------------------------------------------------------------------------------------------- fast path
@@ -194,6 +186,8 @@ def _plain_colours(data: bytes, max_pixels: int) -> str | None:
         return None
     if height * width > max_pixels or height < MIN_SIDE or width < MIN_SIDE:
         return None
+    if height * width * len(data) > MANY_SCANS_MATTER and jpeg_header(data)[1]:
+        check_scans(data, height * width)
     return {"YCbCr": "RGB", "RGB": "RGB", "Gray": "GRAY"}.get(colours)
 
 
@@ -233,244 +227,7 @@ class Decoder:
         return pixels
 
     def _learn(self, data: bytes) -> None:
+        """A progressive header is not learned: how many scans follow has to be counted each time."""
         self.colours = _plain_colours(data, self.max_pixels)
-        self.header = b"" if self.colours is None else data[: _end_of_header(data)]
-
-
-def _end_of_header(data: bytes) -> int:
-    """Where the first scan's entropy-coded data begins; 0 if the segments do not lead there."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        at += 2 + length
-        if marker == 0xDA:
-            return at if at <= len(data) else 0
-    return 0
-
-
-# ------------------------------------------------------------------------------------------- Pillow's path
-
-# What each allowed format starts with. Our own look at the first bytes keeps every other decoder shut.
-_ALLOWED = (
-    ("JPEG", b"\xff\xd8\xff"),
-    ("PNG", b"\x89PNG\r\n\x1a\n"),
-    ("GIF", b"GIF87a"),
-    ("GIF", b"GIF89a"),
-    ("BMP", b"BM"),
-    ("TIFF", b"II*\0"),
-    ("TIFF", b"MM\0*"),
-    ("TIFF", b"II+\0"),
-    ("TIFF", b"MM\0+"),
-)
-_PLUGINS = {
-    "JPEG": "JpegImagePlugin",
-    "PNG": "PngImagePlugin",
-    "GIF": "GifImagePlugin",
-    "BMP": "BmpImagePlugin",
-    "TIFF": "TiffImagePlugin",
-    "WEBP": "WebPImagePlugin",
-}
-_OTHERS = (
-    ("Photoshop", 0, b"8BPS"),
-    ("PostScript", 0, b"%!PS"),
-    ("PDF", 0, b"%PDF"),
-    ("ICO", 0, b"\0\0\1\0"),
-    ("JPEG 2000", 0, b"\0\0\0\x0cjP  "),
-    ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
-    ("JPEG XL", 0, b"\0\0\0\x0cJXL "),
-    ("JPEG XL", 0, b"\xff\x0a"),
-    ("OpenEXR", 0, b"v/1\x01"),
-    ("DDS", 0, b"DDS "),
-    ("FITS", 0, b"SIMPLE  ="),
-    ("QOI", 0, b"qoif"),
-    ("AVIF", 4, b"ftypavi"),
-    ("HEIC", 4, b"ftyphe"),
-    ("HEIF", 4, b"ftypmif1"),
-)
-
-
-def _format_of(data: bytes) -> str:
-    for name, start in _ALLOWED:
-        if data.startswith(start):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if not data:
-        raise RefusedPicture("empty_file", "0 bytes")
-    for name, offset, start in _OTHERS:
-        if data.startswith(start, offset):
-            raise RefusedPicture("unsupported_format", name)
-    if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3].isspace():
-        raise RefusedPicture("unsupported_format", "Netpbm")
-    if b"<svg" in data[:1024]:
-        raise RefusedPicture("unsupported_format", "SVG")
-    raise RefusedPicture("not_an_image", f"a file that starts with {data[:8].hex(' ')}")
-
-
-def _open(data: bytes, max_pixels: int) -> Image:
-    name = _format_of(data)
-    _pillow(_PLUGINS[name])
-    # The plugin itself: Image.open would apply its own, process-wide pixel limit, and try other formats.
-    factory, _ = _pillow("Image").OPEN[name]
-    image: Image = factory(BytesIO(data), "")
-    _check_size(image.height, image.width, max_pixels)
-    if image.mode not in _READABLE:
-        raise RefusedPicture("unsupported_variant", f"{name} with pixels of Pillow's mode {image.mode}")
-    return image
-
-
-_GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"})
-_SIXTEEN = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
-_READABLE = _GREY | {"P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"}
-
-
-def _is_grey(image: Image) -> bool:
-    return image.mode in _GREY
-
-
-def _decode_with_pillow(data: bytes, max_pixels: int) -> Pixels:
-    with _quiet, _translated(data):
-        image = _open(data, max_pixels)
-        image.load()
-        image = _upright(image)
-        grey = _is_grey(image)
-        if image.mode in _SIXTEEN:
-            wide = np.asarray(image).astype(np.uint32)
-            return ((wide + 128) // 257).astype(np.uint8)[:, :, None]
-        image = _opaque(image)
-        pixels = np.asarray(image.convert("L" if grey else "RGB"))
-        return pixels.reshape(image.height, image.width, 1 if grey else 3)
-
-
-def _orientation(image: Image) -> int:
-    """1..8 as in EXIF; 1 where there is none or where it is damaged."""
-    try:
-        value = int(image.getexif().get(0x0112, 1))
-    except Exception:  # metadata that cannot be read says nothing about the pixels
-        return 1
-    return value if 1 <= value <= 8 else 1
-
-
-def _upright(image: Image) -> Image:
-    Transpose = _pillow("Image").Transpose
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    turn = turns.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
-
-
-def _opaque(image: Image) -> Image:
-    """The picture without transparency (laid on white) and in a mode that converts to L or RGB."""
-    if image.mode == "LAB":
-        cms = _pillow("ImageCms")
-        lab, rgb = cms.createProfile("LAB"), cms.createProfile("sRGB")
-        converted: Image = cms.profileToProfile(image, lab, rgb, outputMode="RGB")
-        return converted
-    if image.mode in ("La", "RGBa"):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        white: Image = _pillow("Image").new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        return white
-    return image
-
-
-def _pillow(module: str) -> Any:
-    """A module of Pillow, loaded when it is first needed: most JPEGs need none."""
-    try:
-        return import_module(f"PIL.{module}")
-    except ImportError as error:
-        raise MissingExtra(
-            "decode: this picture needs Pillow, which is not installed. Got no module PIL. "
-            "Run: pip install 'crossfade[workbench]'"
-        ) from error
-
-
-class _translated:
-    """Turn whatever Pillow raises into a `RefusedPicture` with a reason."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, RefusedPicture | MissingExtra):
-            raise RefusedPicture(_reason(error, self.data), _detail(error)) from error
-
-
-_VARIANT_WORDS = ("unsupported", "not supported", "cannot handle", "not available", "unknown")
-
-
-def _reason(error: Exception, data: bytes) -> str:
-    text = str(error).lower()
-    if isinstance(error, MemoryError):
-        return "too_many_pixels"
-    if "truncated" in text or "unexpected end" in text or isinstance(error, EOFError):
-        return "truncated"
-    if not _has_end(data):
-        return "truncated"
-    if any(words in text for words in _VARIANT_WORDS):
-        return "unsupported_variant"
-    return "corrupt"
-
-
-def _detail(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:200]
-
-
-def _has_end(data: bytes) -> bool:
-    """Whether a file that Pillow refused has the mark its format ends with."""
-    if data[:3] == b"\xff\xd8\xff":
-        return b"\xff\xd9" in data[-64:]
-    if data[:4] == b"\x89PNG":
-        return b"IEND" in data[-64:]
-    if data[:3] == b"GIF":
-        return data.rstrip(b"\0")[-1:] == b";"
-    if data[:4] == b"RIFF":
-        return len(data) >= int.from_bytes(data[4:8], "little") + 8
-    if data[:2] == b"BM":
-        return len(data) >= int.from_bytes(data[2:6], "little")
-    directory = int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")  # TIFF's list of tags
-    return len(data) >= directory + 6
-
-
-class _Quiet:
-    """Keeps Pillow's warnings from the user while any of our threads is inside.
-
-    The list of warning filters belongs to the process. The first to enter saves it and the last to leave
-    restores it, so that threads of ours that overlap cannot leave it changed.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.saved: Any = None
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.inside == 0:
-                self.saved = warnings.catch_warnings()
-                self.saved.__enter__()
-                warnings.simplefilter("ignore")
-            self.inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                self.saved.__exit__(None, None, None)
-
-
-_quiet = _Quiet()
+        end, progressive = jpeg_header(data)
+        self.header = b"" if self.colours is None or progressive else data[:end]

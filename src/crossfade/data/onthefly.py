@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossfade.data._crew import processors
-from crossfade.data._reading import DIGEST_BYTES, read_bytes
-from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, RefusedPicture, decode, fit_square, to_channels
+from crossfade.data._reading import DIGEST_BYTES
+from crossfade.data.decode import Fit, Pixels, decode, fit_square, to_channels
+from crossfade.data.files import read_below
+from crossfade.data.refusal import MAX_PIXELS, RefusedPicture
 from crossfade.data.scan import Index
 from crossfade.errors import DataError
 
@@ -100,7 +102,7 @@ class Decoded:
         path = self.index.paths[number]
         _, size, _, channels = self.shape
         try:
-            data = read_bytes(self._root + path)
+            data = read_below(self._root, path)
             if blake2b(data, digest_size=DIGEST_BYTES).digest() != self.index.digests[number].tobytes():
                 raise _changed(path, "other bytes than when the folder was scanned")
             return to_channels(fit_square(decode(data, max_pixels=self.max_pixels), size, self.fit), channels)

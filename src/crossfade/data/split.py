@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossfade.data.scan import Index
+from crossfade.data.table import read_table, write_table
 from crossfade.errors import ConfigError, DataError
 from crossfade.rng import Stream, sample_uniforms
 
@@ -137,13 +138,11 @@ def _sizes(count: int, val: float, test: float, name: str) -> tuple[int, int]:
 
 def write_split(path: str | os.PathLike[str], index: Index, split: Split) -> None:
     """Write ``path,class,part,hash``, a line per picture that is in a part."""
-    rows = [(int(number), name) for name in PARTS for number in split.part(name)]
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(("path", "class", "part", "hash"))
-        for number, name in sorted(rows):
-            class_name = index.classes[index.labels[number]]
-            writer.writerow((index.paths[number], class_name, name, index.digest(number)))
+    parts = sorted((int(number), name) for name in PARTS for number in split.part(name))
+    rows = (
+        (index.paths[number], index.classes[index.labels[number]], name, index.digest(number)) for number, name in parts
+    )
+    write_table(path, ("path", "class", "part", "hash"), rows)
 
 
 def read_split(path: str | os.PathLike[str], index: Index) -> Split:
@@ -155,12 +154,8 @@ def read_split(path: str | os.PathLike[str], index: Index) -> Split:
     where = {name: number for number, name in enumerate(index.paths)}
     parts: dict[str, list[int]] = {name: [] for name in PARTS}
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.DictReader(file)
-            if not {"path", "part", "hash"} <= set(table.fieldnames or ()):
-                raise KeyError("path, part, hash")
-            for row in table:
-                parts[row["part"]].append(_find(row["path"], row["hash"], where, index))
+        for row in read_table(path, ("path", "part", "hash")):
+            parts[row["part"]].append(_find(row["path"], row["hash"], where, index))
     except (OSError, KeyError, csv.Error, UnicodeError) as error:
         raise DataError(
             f"read_split: a table with the columns path, class, part, hash is needed. "

@@ -14,9 +14,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from crossfade.data._crew import Crew
-from crossfade.data._reading import Job, read_bytes
+from crossfade.data._reading import Job
 from crossfade.data.cache import Cache
-from crossfade.data.decode import MAX_PIXELS, Decoder, fit_square, to_channels
+from crossfade.data.decode import Decoder, fit_square, to_channels
+from crossfade.data.files import read_file
+from crossfade.data.refusal import MAX_PIXELS
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 
@@ -93,7 +95,7 @@ def disk(index: Index, seconds: float) -> Rate:
 
     def work() -> int:
         for path in paths:
-            read_bytes(path)
+            read_file(path)
         return len(paths)
 
     rate = repeat("disk", work, seconds, before=lambda: _forget(paths), warmup=0, least=0.0)
@@ -112,7 +114,7 @@ def _forget(paths: list[str]) -> None:
 
 def decode_alone(index: Index, cache: Cache, seconds: float) -> Rate:
     """Hash, decode and bring to size, of bytes in memory, in one thread."""
-    files = [read_bytes(path) for path in _sample(index)]
+    files = [read_file(path) for path in _sample(index)]
     decoder = Decoder(MAX_PIXELS)
 
     def work() -> int:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from crossfade.data.table import read_table
 from crossfade.errors import DataError
 from crossfade.report.words import listing, mapping, number
 
@@ -243,9 +244,8 @@ def _lines(path: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
 def _part_counts(path: Path) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
     try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            for row in csv.DictReader(file):
-                counts.setdefault(row["part"] or "", Counter())[row["class"] or ""] += 1
+        for row in read_table(path, ("part", "class")):
+            counts.setdefault(row["part"], Counter())[row["class"]] += 1
     except (OSError, csv.Error, KeyError):
         return {}
     return counts

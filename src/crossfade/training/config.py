@@ -62,6 +62,7 @@ class RunConfig:
     cache_gb: float | None = _option(
         None, "largest cache in GB, else pictures are decoded as needed; half of the free disk if not said"
     )
+    max_pixels: int = _option(100_000_000, "pictures with more pixels are refused before they are decoded")
     val: float = _option(0.2, "share of the pictures kept for validation, where the folder is not split")
     per_class: int | None = _option(None, "keep the first N training pictures of each class")
     choose: Literal["best", "last"] | None = _option(
@@ -89,6 +90,7 @@ class RunConfig:
         self._check("cache_gb", self.cache_gb is None or 0 <= self.cache_gb < math.inf, "0 or more")
         self._check("val", 0 < self.val < 1, "between 0 and 1")
         self._check("per_class", self.per_class is None or self.per_class >= 1, "1 or more")
+        self._check("max_pixels", self.max_pixels >= 1, "1 or more")
         self.augmentation()
         self._check("size", self.size is None or self.size >= 8, "8 or more")
 

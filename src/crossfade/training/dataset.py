@@ -64,6 +64,7 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
         fit=config.fit,
         trust=config.trust,
         bound=None if config.cache_gb is None else int(config.cache_gb * 1e9),
+        max_pixels=config.max_pixels,
         progress=progress,
     )
     parts = split(index, seed=config.split_seed, val=config.val)

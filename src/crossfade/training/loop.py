@@ -278,6 +278,7 @@ class Training:
             "size": self.pictures.cache.size,
             "channels": self.pictures.cache.channels,
             "fit": self.config.fit,
+            "max_pixels": self.config.max_pixels,
             "mean": self.normalisation.mean,
             "std": self.normalisation.std,
             "best": self._best,

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossfade.data.decode import RefusedPicture, load_picture
+from crossfade.data.decode import load_picture
 from crossfade.data.loader import Batch
+from crossfade.data.refusal import MAX_PIXELS, RefusedPicture
 from crossfade.errors import CheckpointError, ConfigError
 from crossfade.models.registry import build
 from crossfade.training import checkpoint
@@ -48,6 +49,7 @@ class Predictor:
     size: int
     channels: int
     fit: Any
+    max_pixels: int
     feed: Feed
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction]:
@@ -55,13 +57,16 @@ class Predictor:
         waiting: list[tuple[Path, NDArray[np.uint8] | str]] = []
         for path in paths:
             try:
-                waiting.append((path, load_picture(path, size=self.size, channels=self.channels, fit=self.fit)))
+                waiting.append((path, self._load(path)))
             except RefusedPicture as refusal:
                 waiting.append((path, str(refusal)))
             if len(waiting) == BATCH:
                 yield from self._flush(waiting)
                 waiting = []
         yield from self._flush(waiting)
+
+    def _load(self, path: Path) -> NDArray[np.uint8]:
+        return load_picture(path, size=self.size, channels=self.channels, fit=self.fit, max_pixels=self.max_pixels)
 
     def _flush(self, waiting: list[tuple[Path, NDArray[np.uint8] | str]]) -> Iterator[Prediction]:
         pictures = [picture for _, picture in waiting if not isinstance(picture, str)]
@@ -103,7 +108,8 @@ def load_run(run: str | os.PathLike[str], *, name: str | None = None, device: st
         model.load_state_dict(saved.tensors["model"])
         feed = Feed(Normalisation(state["mean"], state["std"]), where)
         model = model.to(where, memory_format=torch.channels_last).eval()
-        return Predictor(model, tuple(state["classes"]), state["size"], state["channels"], state["fit"], feed)
+        shape = state["size"], state["channels"], state["fit"], state.get("max_pixels", MAX_PIXELS)
+        return Predictor(model, tuple(state["classes"]), *shape, feed)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"predict: {folder} was written by another version of crossfade ({str(error).splitlines()[0]}). "

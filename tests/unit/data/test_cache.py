@@ -540,7 +540,8 @@ def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
 
     from crossfade.data import Loader, split
     from crossfade.data._reading import Findings
-    from crossfade.data.scan import Listing
+    from crossfade.data.listing import Listing
+    from crossfade.data.scan import join
 
     number = 60_000
 
@@ -555,7 +556,7 @@ def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
     try:
         digests = np.random.default_rng(0).integers(0, 256, (number, 16), dtype=np.uint8)
         shapes = np.full((number, 3), 32, np.int32)
-        index = listing().index(Findings(digests, shapes, np.zeros(number, np.uint32), []))
+        index = join(listing(), Findings(digests, shapes, np.zeros(number, np.uint32), []))
         done = split(index, seed=0)
         pixels = np.lib.stride_tricks.as_strided(
             np.zeros(48, np.uint8).reshape(1, 4, 4, 3), (number, 4, 4, 3), (0, 12, 3, 1)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from crossfade.data import RefusedPicture, decode, load_picture
-from crossfade.data.decode import REASONS, Decoder, fit_square, read_header, to_channels
+from crossfade.data import RefusedPicture, decode, load_picture, pillow
+from crossfade.data.decode import Decoder, fit_square, read_header, to_channels
+from crossfade.data.refusal import REASONS
 from tests.unit.data.folders import encode, noise
 
 module = sys.modules["crossfade.data.decode"]
@@ -298,7 +299,7 @@ def test_overlapping_threads_leave_the_warning_filters_as_they_were() -> None:
     for thread in threads:
         thread.join()
     assert warnings.filters == before
-    assert module._quiet.inside == 0
+    assert pillow._settings.inside == 0
 
 
 # --------------------------------------------------------------------------------------------------- fitting

@@ -13,8 +13,8 @@ import pytest
 from crossfade.data import Index, scan
 from crossfade.data._crew import Crew
 from crossfade.data._reading import Job
-from crossfade.data.decode import REASONS
-from crossfade.data.scan import natural_key
+from crossfade.data.listing import natural_key
+from crossfade.data.refusal import REASONS
 from crossfade.errors import CacheError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
 from tests.unit.data.test_decode import png_with_header
@@ -181,7 +181,7 @@ def test_a_pipe_that_took_the_place_of_a_file_does_not_stop_us(tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe.jpg")
     job = Job("decode", f"{tmp_path}/", 10**8)
     found = Crew(1).read(job, ["pipe.jpg", "missing.jpg", "."])
-    assert [reason for _, reason, _ in found.refused] == ["empty_file", "unreadable", "unreadable"]
+    assert [reason for _, reason, _ in found.refused] == ["not_a_regular_file", "unreadable", "not_a_regular_file"]
     assert not found.shapes.any()
 
 

@@ -45,7 +45,7 @@ def opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> bytes:
         raise AssertionError("a picture was opened")
 
-    monkeypatch.setattr(reading, "_read", forbidden)
+    monkeypatch.setattr(reading, "read_below", forbidden)
 
 
 @pytest.mark.parametrize("trust", ["mtime", "size"])

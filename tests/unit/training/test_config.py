@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crossfade.data.refusal import MAX_PIXELS
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve, write_toml
 
@@ -90,3 +91,9 @@ def test_recipes_are_configurations_of_ours() -> None:
     for path in recipes:
         table = tomllib.loads(path.read_text())
         resolve({key: value for key, value in table.items() if key not in ("arm", "seeds")}, {})
+
+
+def test_the_pixel_limit_is_a_number_of_pixels() -> None:
+    assert RunConfig().max_pixels == MAX_PIXELS
+    with pytest.raises(ConfigError, match="max_pixels"):
+        RunConfig(max_pixels=0)
