@@ -26,15 +26,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data.decode import (
-    Decoder,
-    Fit,
-    Pixels,
-    RefusedPicture,
-    fit_square,
-    read_header,
-    to_channels,
-)
+from crossfade.data.decode import Decoder, Pixels, RefusedPicture, read_header
+from crossfade.data.fit import Fit, fit_square, to_channels
 from crossfade.errors import CacheError
 
 Progress = Callable[[int, int], object]

@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data._reading import DIGEST_BYTES, Crew, Findings, Job, Progress, _cannot_write, row_sums
-from crossfade.data.decode import MAX_PIXELS, Fit, Pixels, _check_fit
+from crossfade.data.decode import MAX_PIXELS, Pixels
+from crossfade.data.fit import Fit, check_fit
 from crossfade.data.scan import Index, Listing, list_folder
 from crossfade.errors import CacheError, ConfigError
 
@@ -57,7 +58,7 @@ class Cache:
         pixels: (N, size, size, channels) uint8, a read-only memory map.
         size: side in pixels.
         channels: 1 or 3.
-        fit: how pictures became square: "stretch" or "crop".
+        fit: how pictures became square, see `fit_square`.
         key: names the files, their content, the size, the channels and the code version.
         folder: where it is on disk.
         reused: True if it was there already.
@@ -93,7 +94,7 @@ def prepare(
         size: side in pixels; None keeps the size if all pictures are squares of one size up to 128, else takes the
             median short side rounded down to a multiple of 16, within 16..128.
         channels: 1 or 3; None takes 1 if all pictures are grey.
-        fit: "stretch" squeezes each picture into the square, "crop" takes the largest square at its centre.
+        fit: how pictures become square, see `fit_square`; "drop" needs a size, and refuses what is smaller.
         cache_dir: None takes $CROSSFADE_CACHE, $XDG_CACHE_HOME/crossfade or ~/.cache/crossfade.
         max_pixels: larger pictures are refused.
         workers: processes; None takes all processors this process may use.
@@ -104,7 +105,9 @@ def prepare(
         CacheError: the cache cannot be written or a helper process died.
         ConfigError: a size, number of channels or fit that makes no sense.
     """
-    _check_fit(fit)
+    check_fit(fit)
+    if fit == "drop" and size is None:
+        raise ConfigError('prepare: fit="drop" needs a size. Got size=None. Pass size=100, say.')
     if size is not None and size < 1:
         raise ConfigError(f"prepare: size is a side in pixels, at least 1. Got {size}. Pass size=32, say.")
     if channels not in (None, 1, 3):

@@ -15,12 +15,12 @@ import warnings
 from importlib import import_module
 from io import BytesIO
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.errors import ConfigError, DataError, MissingExtra
+from crossfade.errors import DataError, MissingExtra
 
 try:
     import simplejpeg
@@ -30,8 +30,9 @@ except ImportError:  # slower, the same pixels
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from crossfade.data.fit import Fit
+
 Pixels = NDArray[np.uint8]
-Fit = Literal["stretch", "crop"]
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 4
@@ -105,43 +106,6 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int,
         return height, width, 1 if _is_grey(image) else 3
 
 
-def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:
-    """Bring a picture to `size` x `size` pixels.
-
-    Args:
-        image: (H, W, C) uint8, C 1 or 3.
-        size: side in pixels.
-        fit: "stretch" squeezes the whole picture into the square; "crop" takes the largest square at its
-            centre.
-
-    Returns:
-        (size, size, C) uint8, by Pillow's bilinear filter (antialiased when shrinking); the input itself if
-        it already has that size.
-    """
-    height, width, channels = image.shape
-    if height == width == size:
-        return image
-    _check_fit(fit)
-    Image = _pillow("Image")
-    box = (0.0, 0.0, float(width), float(height))
-    if fit == "crop":
-        side = min(height, width)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
-    resized = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    return resized.reshape(size, size, channels)
-
-
-def to_channels(image: Pixels, channels: int) -> Pixels:
-    """Bring a picture to 1 or 3 channels: grey is repeated, colours become ITU-R 601 luma (Pillow's "L")."""
-    if image.shape[2] == channels:
-        return image
-    if channels == 3:
-        return np.repeat(image, 3, axis=2)
-    return np.asarray(_pillow("Image").fromarray(image).convert("L"))[:, :, None]
-
-
 def load_picture(
     path: Any, *, size: int, channels: int = 3, fit: Fit = "stretch", max_pixels: int = MAX_PIXELS
 ) -> Pixels:
@@ -153,17 +117,14 @@ def load_picture(
     Raises:
         RefusedPicture: missing, unreadable or no picture, with the reason.
     """
+    from crossfade.data.fit import fit_square, to_channels  # which builds on this module
+
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
         raise RefusedPicture("unreadable", error.strerror or str(error)) from error
     return to_channels(fit_square(decode(data, max_pixels=max_pixels), size, fit), channels)
-
-
-def _check_fit(fit: str) -> None:
-    if fit not in ("stretch", "crop"):
-        raise ConfigError(f'fit: must be "stretch" or "crop". Got {fit!r}.')
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:
