@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
     parts = ", ".join(f"{sum(counts.values()):,} {part}" for part, counts in pictures.per_class().items())
     say(f"{data}: {len(pictures.classes)} classes; {parts}; {pictures.cache.size} pixels a side")
     if refused := pictures.index.refused:
-        say(f"{len(refused):,} files were refused and left out; crossfade scan {data} says why")
+        reasons = Counter(one.reason for one in refused).most_common()
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+        say(f"{len(refused):,} files were refused and left out ({listed}); data.json of a run lists them")
     return pictures
 
 

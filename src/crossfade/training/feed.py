@@ -1,28 +1,27 @@
-"""From a loaded batch to what the model sees: augmentation and plan drawn on the host, then the fused pass."""
+"""From a loaded batch to what the model sees: the one way for training, evaluation and prediction.
+
+Preprocessing, augmentation and plan are made on the host. Then one fused pass augments, mixes and normalises. Where
+each picture is normalised by itself, it is normalised first and mixed then: only for pictures with the same
+normalisation is the order of the two without meaning.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossfade.arrays.dispatch import render
+from crossfade.arrays.dispatch import mix_images, render
 from crossfade.data.loader import Batch
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
 from crossfade.vision.augment import Augmentation, FlipCrop
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """(x / 255 - mean) / std, of each channel."""
-
-    mean: list[float]
-    std: list[float]
+from crossfade.vision.normalise import Normalisation, shift_and_scale
+from crossfade.vision.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Ready:
         labels: (B,) int64, of the unmixed pictures.
         plan: how they are mixed.
         augmentation: how each was augmented, or None.
+        each: what each is normalised by, see `Preprocess.measure_each`, or None.
         ids, epoch, step: of the `Batch`.
     """
 
@@ -41,6 +41,7 @@ class Ready:
     labels: NDArray[np.int64]
     plan: Plan
     augmentation: Augmentation | None
+    each: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     ids: NDArray[np.int64]
     epoch: int
     step: int
@@ -54,12 +55,15 @@ class Feed:
     seed see the same pictures, in the same order, equally augmented.
 
     Args:
+        normalisation: of all pictures; where each goes by itself, how they are shown.
+        preprocess: what is done to a picture first, and whether each is normalised by itself.
         policy: None for pictures as they are, as in validation.
         epochs: of the whole training; `Policy.at` asks how much of it is done.
     """
 
     normalisation: Normalisation
     device: torch.device
+    preprocess: Preprocess = field(default_factory=Preprocess)
     policy: Policy | None = None
     augment: FlipCrop | None = None
     seed: int = 0
@@ -71,8 +75,9 @@ class Feed:
         augmentation = None
         if self.augment is not None:
             augmentation = self.augment.draw(batch.ids, seed=self.seed, epoch=batch.epoch)
-        plan = self._plan(batch)
-        ready = Ready(batch.images, batch.labels, plan, augmentation, batch.ids, batch.epoch, batch.step)
+        batch = replace(batch, images=self.preprocess.pictures(batch.images))
+        plan, each = self._plan(batch), self.preprocess.measure_each(batch.images)
+        ready = Ready(batch.images, batch.labels, plan, augmentation, each, batch.ids, batch.epoch, batch.step)
         return ready if self.device.type != "cpu" else replace(ready, pixels=self._render(ready, batch.images))
 
     def to_device(self, ready: Ready) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,7 +87,7 @@ class Feed:
         return images.permute(0, 3, 1, 2), torch.from_numpy(ready.labels).to(self.device, non_blocking=True)
 
     def undo(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again."""
+        """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again, or as near as `normalisation` comes."""
         values = images.permute(0, 2, 3, 1).float().cpu().numpy()
         pixels = (values * self.normalisation.std + self.normalisation.mean) * 255
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
@@ -97,4 +102,11 @@ class Feed:
 
     def _render(self, ready: Ready, pixels: Any) -> Any:
         mean, std = self.normalisation.mean, self.normalisation.std
-        return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)
+        if ready.each is None:
+            return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)
+        unmixed = Plan.identity(ready.plan.shape)
+        values = render(pixels, unmixed, mean=0.0, std=1 / 255, layout="NHWC", augment=ready.augmentation)
+        low, span = ready.each
+        if isinstance(values, torch.Tensor):
+            low, span = (torch.from_numpy(one).to(values.device) for one in (low, span))
+        return mix_images(shift_and_scale(values, low, span), ready.plan, layout="NHWC")

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,11 @@ from crossfade.data.loader import Batch
 from crossfade.errors import CheckpointError, ConfigError
 from crossfade.models.registry import build
 from crossfade.training import checkpoint
-from crossfade.training.feed import Feed, Normalisation
+from crossfade.training.feed import Feed
 from crossfade.training.hardware import choose_device
 from crossfade.training.record import read_json
+from crossfade.vision.normalise import Normalisation
+from crossfade.vision.preprocess import Preprocess
 
 BATCH = 64
 
@@ -47,15 +48,15 @@ class Predictor:
     classes: tuple[str, ...]
     size: int
     channels: int
-    fit: Any
     feed: Feed
 
     def predict(self, paths: Iterable[Path]) -> Iterator[Prediction]:
         """Probabilities for each picture, in the order asked for; one that cannot be read does not stop the others."""
+        fit = self.feed.preprocess.fit
         waiting: list[tuple[Path, NDArray[np.uint8] | str]] = []
         for path in paths:
             try:
-                waiting.append((path, load_picture(path, size=self.size, channels=self.channels, fit=self.fit)))
+                waiting.append((path, load_picture(path, size=self.size, channels=self.channels, fit=fit)))
             except RefusedPicture as refusal:
                 waiting.append((path, str(refusal)))
             if len(waiting) == BATCH:
@@ -99,11 +100,13 @@ def load_run(run: str | os.PathLike[str], *, name: str | None = None, device: st
     where = choose_device(device)
     try:
         state = saved.state
-        model = build(state["model"], num_classes=len(state["classes"]), channels=state["channels"], size=state["size"])
+        preprocess, classes = Preprocess.restored(state), tuple(state["classes"])
+        channels = preprocess.channels(state["channels"])
+        model = build(state["model"], num_classes=len(classes), channels=channels, size=state["size"])
         model.load_state_dict(saved.tensors["model"])
-        feed = Feed(Normalisation(state["mean"], state["std"]), where)
+        feed = Feed(Normalisation(state["mean"], state["std"]), where, preprocess)
         model = model.to(where, memory_format=torch.channels_last).eval()
-        return Predictor(model, tuple(state["classes"]), state["size"], state["channels"], state["fit"], feed)
+        return Predictor(model, classes, state["size"], state["channels"], feed)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"predict: {folder} was written by another version of crossfade ({str(error).splitlines()[0]}). "

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 
 from crossfade.data.fit import to_channels
 from crossfade.errors import ArrayError, ConfigError, MissingExtra
+from crossfade.vision.preprocess import Element, Operation, View
 
-View = Literal["red", "green", "blue", "grey"]
-Operation = Literal["erosion", "dilation", "opening", "closing"]
-Element = Literal["disk", "square", "cross"]
 Pictures = NDArray[np.uint8]
 
 

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossfade.errors import ArrayError, ConfigError
-
-How = Literal["standard", "divide", "minmax", "percentile"]
+from crossfade.vision.preprocess import How
 
 LOW, HIGH = 0.05, 0.95
 _VALUES = np.arange(256) / 255
@@ -83,6 +82,12 @@ def shift_and_scale(values: Any, low: Any, span: Any) -> Any:
     values -= low
     values /= span
     return values
+
+
+def as_shown(how: How, channels: int) -> Normalisation:
+    """What to undo where each picture was normalised by itself: 0..1 is shown whole, "standard" from -2 to 2."""
+    mean, std = (0.5, 0.25) if how == "standard" else (0.0, 1.0)
+    return Normalisation([mean] * channels, [std] * channels)
 
 
 def histogram(images: ArrayLike) -> NDArray[np.int64]:
