@@ -92,7 +92,7 @@ class Preview:
 
     def lambdas(self) -> Figure:
         """The histogram of lambda."""
-        return sheets.lambda_sheet(self._lambdas(self._rng()), alpha=_alpha(self.policy), title=self.mix)
+        return sheets.lambda_sheet(self._lambdas(self._rng()), alpha=_alpha(self.policy), title=f"lambda of {self.mix}")
 
     def classes(self) -> Figure:
         """Some pictures of each class, evenly spread over its files."""
@@ -129,15 +129,15 @@ class Preview:
         images = self.preprocess.pictures(self.samples[:2])
         formulas = {
             "divide": ("divide", "x / 255"),
-            "minmax": ("min-max", "(x \u2212 min) / (max \u2212 min)"),
-            "percentile": ("percentile", "(x \u2212 p5) / (p95 \u2212 p5)"),
+            "minmax": ("min-max", "(x\u2212min)/(max\u2212min)"),
+            "percentile": ("percentile", "(x\u2212p5)/(p95\u2212p5)"),
         }
         done = {how: normalise(images, how) for how in formulas}  # type: ignore[arg-type]
         rows = [
             [sheets.Normalised(*formulas[how], values[picture]) for how, values in done.items()]
             for picture in range(len(images))
         ]
-        return sheets.normalisation_sheet(rows, title="Normalised, and the histogram of values")
+        return sheets.normalisation_sheet(rows, title="Normalised, over the histogram of values")
 
     def augmented(self) -> Figure:
         """A picture beside what augmentation may make of it."""

@@ -118,8 +118,12 @@ def normalisation_sheet(rows: Sequence[Sequence[Normalised]], *, title: str) -> 
     columns = len(rows[0])
     side = (WIDTH - 2 * MARGIN + GAP) / columns - GAP
     strip = 0.6
-    figure = Figure(figsize=(WIDTH, HEAD + 0.42 + len(rows) * (side + strip + 0.42)))
+    foot = 0.25 if rows[0][0].values.shape[-1] == 3 else 0.0
+    figure = Figure(figsize=(WIDTH, HEAD + 0.42 + len(rows) * (side + strip + 0.42) + foot))
     heading(figure, title)
+    if foot:
+        keys = [Line2D([], [], color=color, ls=dash, lw=1.4) for color, dash in RGB]
+        figure.legend(keys, ["red", "green", "blue"], loc="lower center", ncols=3, fontsize=9, handlelength=2.4)
     for column in range(columns):
         left = MARGIN + column * (side + GAP)
         _write(figure, left, HEAD - 0.04, rows[0][column].name, fontweight="bold")

@@ -144,7 +144,10 @@ def show_picture(
     across, down = figure.get_size_inches()
     height = width * image.shape[0] / image.shape[1] if height is None else height
     ax = figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
-    ax.set_axis_off()
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.spines[:].set(visible=True, color=RULE, lw=0.5)  # a white picture on white paper has an end, too
     crisp = max(image.shape[:2]) < 96
     colours = image.repeat(3, axis=-1) if image.shape[-1] == 1 else image
     ax.imshow(colours, aspect="auto", interpolation="none" if crisp else "auto")
