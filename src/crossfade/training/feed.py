@@ -22,7 +22,7 @@ from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
 from crossfade.vision.augment import Augment, Augmentation
-from crossfade.vision.normalise import Normalisation, shift_and_scale
+from crossfade.vision.normalise import Normalisation, as_pictures, shift_and_scale
 from crossfade.vision.preprocess import Preprocess
 
 
@@ -96,9 +96,7 @@ class Feed:
 
     def undo(self, images: torch.Tensor) -> NDArray[np.uint8]:
         """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again, or as near as `normalisation` comes."""
-        values = images.permute(0, 2, 3, 1).float().cpu().numpy()
-        pixels = (values * self.normalisation.std + self.normalisation.mean) * 255
-        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        return as_pictures(images.permute(0, 2, 3, 1).float().cpu().numpy(), self.normalisation)
 
     @property
     def _on_host(self) -> bool:

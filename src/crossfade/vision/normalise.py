@@ -90,6 +90,12 @@ def as_shown(how: How, channels: int) -> Normalisation:
     return Normalisation([mean] * channels, [std] * channels)
 
 
+def as_pictures(values: NDArray[np.float32], normalisation: Normalisation) -> NDArray[np.uint8]:
+    """(B, H, W, C) normalised values as pictures again; what lies outside 0..255 is cut off."""
+    pixels = (values * normalisation.std + normalisation.mean) * 255
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
 def histogram(images: ArrayLike) -> NDArray[np.int64]:
     """How often each value occurs: (B, H, W, C) uint8 -> (B, C, 256) counts."""
     pixels = np.asarray(images)

@@ -16,7 +16,7 @@ from PIL import Image
 from crossfade.data import Cache, Index, prepare, scan
 from crossfade.data import _crew as crew
 from crossfade.data import _reading as reading
-from crossfade.data._store import VERSION, npy_header
+from crossfade.data._store import npy_header
 from crossfade.data._workshop import default_cache_dir
 from crossfade.data.decode import decode
 from crossfade.data.fit import fit_square, to_channels
@@ -578,7 +578,7 @@ def test_json_notes_are_plain(root: Path, home: Path) -> None:
     meta = json.loads((cache.folder / "meta.json").read_text())
     assert len(meta.pop("notes")) == 32
     assert meta == {
-        "version": 2,
+        "version": 3,
         "size": 16,
         "channels": 3,
         "fit": "stretch",
