@@ -17,7 +17,8 @@ def index_of(counts: dict[str, int], parts: tuple[str, ...] = ()) -> Index:
     """An index that was never on disk: `counts` pictures of each class."""
     paths = tuple(f"{name}/{number}.png" for name, count in counts.items() for number in range(count))
     labels = np.repeat(np.arange(len(counts)), list(counts.values())).astype(np.int64)
-    digests = np.arange(16 * len(paths), dtype=np.int64).reshape(-1, 16).astype(np.uint8)
+    digests = np.zeros((len(paths), 16), np.uint8)
+    digests[:, :4] = np.arange(len(paths), dtype=np.uint32)[:, None].view(np.uint8)
     sizes = np.full((len(paths), 2), 8, np.int32)
     return Index(Path("/x"), tuple(counts), paths, labels, parts or ("",) * len(paths), sizes, digests, 3)
 
