@@ -20,8 +20,9 @@ from benchmarks.data_speed import memory_row, read_with_pillow
 from benchmarks.table import Section, at_most, beside_peers
 from benchmarks.timing import THREADS, Timing, Work, installed, interleave
 from crossfade.data import Loader, prepare, scan
-from crossfade.training.feed import Feed, Normalisation
+from crossfade.training.feed import Feed
 from crossfade.vision.augment import Augment
+from crossfade.vision.normalise import Normalisation
 
 OURS, THEIRS, R1 = "crossfade", "torchvision", "R1's generator, 150 pixels, batches of 5"
 HOW = f"torchvision: ImageFolder, DataLoader({THREADS} workers), v2 transforms, v2.MixUp of each batch"

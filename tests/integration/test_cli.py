@@ -132,6 +132,23 @@ def test_preview(call: Call, corners: Path) -> None:
     assert call("preview", corners, "-o", "p.gif")[0] == 2
 
 
+def test_preview_of_everything_into_a_folder(call: Call, corners: Path) -> None:
+    names = {"mix", "lambda", "classes", "channels", "morphology", "normalise", "augment"}
+    assert call("preview", corners, "--threshold", "otsu", "--normalise-by", "picture", "-o", "all")[0] == 0
+    assert {path.name for path in Path("all").iterdir()} == {
+        f"{name}.{kind}" for name in names for kind in ("png", "svg")
+    }
+    assert "Otsu" in Path("all/morphology.svg").read_text()
+    assert ">corner2<" in Path("all/classes.svg").read_text()
+    code, _, err = call("preview", corners, "-o", "all", "--figure", "classes")
+    assert (code, "exists" in err) == (2, True)
+    assert call("preview", corners, "-o", "all", "--figure", "classes", "--force")[0] == 0
+    assert call("preview", corners, "-o", "one.svg", "--figure", "lambda", "--mix", "cutmix:p=0.5")[0] == 0
+    assert "Beta(1, 1)" in Path("one.svg").read_text()
+    code, _, err = call("preview", corners, "-o", "two.svg", "--figure", "all")
+    assert (code, "need a folder" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -14,11 +14,12 @@ import torch
 from crossfade.errors import ConfigError, DataError, TrainingError
 from crossfade.training import checkpoint
 from crossfade.training.config import RunConfig
-from crossfade.training.dataset import channel_statistics, open_pictures
+from crossfade.training.dataset import count_values, open_pictures
 from crossfade.training.predict import load_run
 from crossfade.training.record import make_folder
 from crossfade.training.run import build_model, open_bench, train_one
 from crossfade.training.signals import Interruption
+from crossfade.vision.normalise import measure
 from tests.integration.folders import write_corners
 
 QUICK = {"model": "cnn4", "epochs": 3, "batch_size": 7, "lr": 3e-3, "precision": "float32", "pad": 1, "flip": False}
@@ -224,14 +225,15 @@ def read_parts_of_split(data: Path) -> list[str]:
 def test_statistics_are_those_of_the_training_pictures() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 5, 6, 3), dtype=np.uint8)
     ids = np.arange(0, 40, 2)
-    mean, std = channel_statistics(pixels, ids)
+    mean, std = measure(count_values(pixels, ids), "standard")
     expected = pixels[ids].reshape(-1, 3) / 255
     assert mean == pytest.approx(expected.mean(axis=0))
     assert std == pytest.approx(expected.std(axis=0))
 
 
 def test_a_constant_channel_has_standard_deviation_one() -> None:
-    assert channel_statistics(np.full((3, 4, 4, 1), 7, np.uint8), np.arange(3)) == (pytest.approx([7 / 255]), [1.0])
+    mean, std = measure(count_values(np.full((3, 4, 4, 1), 7, np.uint8), np.arange(3)), "standard")
+    assert (mean, std) == (pytest.approx([7 / 255]), [1.0])
 
 
 def test_prediction_is_that_of_the_evaluation(corners: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def _app():
 _HELP = {
     "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
     "scan": "Say what is in a folder of pictures, and what is refused and why.",
-    "preview": "Draw the mixed pictures a model will see, with their label weights.",
+    "preview": "Draw the classes, preprocessing and mixed pictures, with their label weights.",
     "train": "Train one network.",
     "compare": "Train several arms fairly and say whether mixing helps.",
     "predict": "Name the classes of single pictures with a trained run.",

@@ -11,14 +11,15 @@ from cyclopts import Parameter
 
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
+from crossfade.vision.preprocess import Preprocess
 
 
-def _flags(name: str, without: tuple[str, ...] = ()) -> type:
-    """A dataclass of the fields of `RunConfig`, each None unless the flag is given."""
-    hints = get_type_hints(RunConfig)
+def _flags(name: str, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> type:
+    """A dataclass of the fields of `RunConfig` and its `[preprocess]`, each None unless the flag is given."""
+    hints = {**get_type_hints(RunConfig), **get_type_hints(Preprocess)}
     described = []
-    for one in fields(RunConfig):
-        if one.name in without:
+    for one in (*fields(RunConfig), *fields(Preprocess)):
+        if one.name in (*without, "preprocess") or (only and one.name not in only):
             continue
         said = "" if one.default in (None, MISSING) else f" [default: {one.default}]"
         words = Parameter(help=one.metadata["help"] + said, show_default=False)
@@ -31,6 +32,8 @@ def _flags(name: str, without: tuple[str, ...] = ()) -> type:
 
 TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
 CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
+_STEPS = ("size", "channels", *(one.name for one in fields(Preprocess)))
+PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS), Parameter(name="*")]
 
 DataFolder = Annotated[
     Path,

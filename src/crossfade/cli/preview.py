@@ -1,17 +1,18 @@
-"""crossfade preview: the mixed pictures the model will see."""
+"""crossfade preview: figures of the pictures as a training will see them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from crossfade.cli.options import DataFolder, check_outside
+from crossfade.cli.options import DataFolder, PreprocessFlags, check_outside, read_config
 from crossfade.errors import ConfigError
 
-PICTURES = 12
-LAMBDAS = 2000
+KINDS = (".png", ".svg")
+NAMES = ("mix", "lambda", "classes", "channels", "morphology", "normalise", "augment")
+FigureName = Literal["mix", "lambda", "classes", "channels", "morphology", "normalise", "augment", "all"]
 
 
 def preview(
@@ -20,46 +21,50 @@ def preview(
     *,
     mix: Annotated[str, Parameter(help="how to mix, such as cutmix:alpha=1.0")] = "mixup",
     alpha: Annotated[float | None, Parameter(help="of the Beta distribution")] = None,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="a .png or .svg file")] = Path("preview.png"),
-    size: Annotated[int | None, Parameter(help="side of the pictures in pixels")] = None,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="a .png or .svg file, or a folder for both")] = Path(
+        "preview"
+    ),
+    figure: Annotated[FigureName | None, Parameter(help="which one: mix for a file, all for a folder")] = None,
     seed: Annotated[int, Parameter(help="of order and mixing")] = 0,
-    force: Annotated[bool, Parameter(help="replace a file that is there", negative="")] = False,
+    force: Annotated[bool, Parameter(help="replace files that are there", negative="")] = False,
+    flags: PreprocessFlags = None,
 ) -> None:
-    """Draw mixed pictures with their label weights, and the histogram of lambda."""
+    """Draw the classes, the steps of preprocessing, and mixed pictures with their label weights."""
     from crossfade.cli.work import open_pictures_with_bar
     from crossfade.mixing.registry import policy_from_spec
-    from crossfade.training.config import RunConfig
+    from crossfade.report.preview import Preview
 
-    if out.suffix.lower() not in (".png", ".svg"):
-        raise ConfigError(f"preview: -o takes a .png or .svg file. Got {out}.")
-    if out.exists() and not force:
-        raise ConfigError(f"preview: {out} exists. Choose another -o, or pass --force.")
+    files = _files(out, figure)
     check_outside(out, data)
+    for path in (path for paths in files.values() for path in paths):
+        if path.exists() and not force:
+            raise ConfigError(f"preview: {path} exists. Choose another -o, or pass --force.")
     policy = policy_from_spec(mix, {"alpha": alpha})
-    pictures = open_pictures_with_bar(data, RunConfig(size=size))
-    _draw(pictures, policy, mix, seed, out)
+    settings, _ = read_config(None, flags)
+    drawer = Preview(open_pictures_with_bar(data, settings), settings.preprocess, policy, mix, seed)
+    for name, paths in files.items():
+        _write(drawer.draw(name), paths)
     print(f"preview: {out}")
 
 
-def _draw(pictures: Any, policy: Any, mix: str, seed: int, out: Path) -> None:
-    import numpy as np
+def _files(out: Path, figure: FigureName | None) -> dict[str, list[Path]]:
+    """The figures to draw, and the files to write each into."""
+    if out.suffix.lower() in KINDS:
+        if figure == "all":
+            raise ConfigError(f"preview: all figures need a folder. Got {out}. Pass -o preview, say.")
+        return {figure or "mix": [out]}
+    if out.suffix and not out.is_dir():
+        raise ConfigError(f"preview: -o takes a .png or .svg file, or a folder. Got {out}.")
+    names = NAMES if figure in (None, "all") else (figure,)
+    return {name: [out / f"{name}{kind}" for kind in KINDS] for name in names}
 
-    from crossfade.arrays.dispatch import mix_images
-    from crossfade.data.loader import Loader
-    from crossfade.report import preview_figure, save
-    from crossfade.rng import Stream, derive_rng
 
-    cache, index, train = pictures.cache, pictures.index, pictures.split.train
-    loader = Loader(cache.pixels, index.labels, train, batch_size=min(PICTURES, len(train)), seed=seed, threads=0)
-    batch = next(iter(loader.epoch(0)))
-    rng = derive_rng(seed, Stream.PLAN, 0, 0, 0)
-    plan = policy.plan(batch.images.shape[:3], rng=rng, labels=batch.labels)
-    names = [
-        ["" if source < 0 else index.classes[batch.labels[source]] for source in row] for row in plan.source.tolist()
-    ]
-    draws = policy.plan((LAMBDAS, *batch.images.shape[1:3]), rng=rng, labels=np.arange(LAMBDAS)).lam
-    mixed = mix_images(batch.images, plan, layout="NHWC")
-    try:
-        save(preview_figure(mixed, plan.weight, names, draws, title=mix), out)
-    except OSError as error:
-        raise ConfigError(f"preview: {out} cannot be written ({error.strerror}). Choose another -o.") from error
+def _write(figure: object, paths: list[Path]) -> None:
+    from crossfade.report import save
+
+    for path in paths:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save(figure, path)
+        except OSError as error:
+            raise ConfigError(f"preview: {path} cannot be written ({error.strerror}). Choose another -o.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
         needed = pictures.cache.pixels.nbytes / 1e9
         say(f"pictures are decoded as they are needed: a cache would take {needed:.1f} GB (--cache-gb sets the bound)")
     if refused := pictures.index.refused:
-        say(f"{len(refused):,} files were refused and left out; crossfade scan {data} says why")
+        reasons = Counter(one.reason for one in refused).most_common()
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+        say(f"{len(refused):,} files were refused and left out ({listed}); data.json of a run lists them")
     return pictures
 
 

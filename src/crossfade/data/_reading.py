@@ -19,15 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data.decode import (
-    Decoder,
-    Fit,
-    Pixels,
-    fit_square,
-    read_header,
-    to_channels,
-)
+from crossfade.data.decode import Decoder, Pixels, read_header
 from crossfade.data.files import read_below
+from crossfade.data.fit import Fit, fit_square, to_channels
 from crossfade.data.refusal import RefusedPicture
 from crossfade.data.sketch import SKETCH_BYTES, Sketcher
 from crossfade.errors import CacheError

@@ -28,10 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data._reading import DIGEST_BYTES, Findings, row_sums
-from crossfade.data.decode import Fit, Pixels
+from crossfade.data.decode import Pixels
+from crossfade.data.fit import Fit
 from crossfade.data.sketch import SKETCH_BYTES
 
-VERSION = 3  # raise it whenever the same files would give other pixels or another layout
+VERSION = 4  # raise it whenever the same files would give other pixels or another layout
 HEADER_BYTES = 128
 PIXELS = "pixels.npy"
 _CHECKED = "checked.json"

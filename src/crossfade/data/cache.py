@@ -24,7 +24,8 @@ from crossfade.data._crew import Crew, Progress
 from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
 from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
-from crossfade.data.decode import Fit, Pixels, _check_fit
+from crossfade.data.decode import Pixels
+from crossfade.data.fit import Fit, check_fit
 from crossfade.data.listing import Listing, list_folder
 from crossfade.data.onthefly import Decoded
 from crossfade.data.refusal import MAX_PIXELS
@@ -48,7 +49,7 @@ class Cache:
             memory, or `Decoded` where there is no room for it at all.
         size: side in pixels.
         channels: 1 or 3.
-        fit: how pictures became square: "stretch" or "crop".
+        fit: how pictures became square, see `fit_square`.
         key: names the files, their content, the size, the channels and the code version.
         folder: where it is on disk.
         reused: True if it was there already.
@@ -93,7 +94,7 @@ def prepare(
         size: side in pixels; None keeps the size if all pictures are squares of one size up to 128, else takes the
             median short side rounded down to a multiple of 16, within 16..128.
         channels: 1 or 3; None takes 1 if all pictures are grey.
-        fit: "stretch" squeezes each picture into the square, "crop" takes the largest square at its centre.
+        fit: how pictures become square, see `fit_square`; "drop" needs a size, and refuses what is smaller.
         cache_dir: None takes $CROSSFADE_CACHE, $XDG_CACHE_HOME/crossfade or ~/.cache/crossfade.
         max_pixels: larger pictures are refused.
         trust: how files are known to be the same as before: "content" reads and hashes them all, "mtime" compares
@@ -108,7 +109,9 @@ def prepare(
         CacheError: the cache cannot be written or a helper process died.
         ConfigError: a size, number of channels, fit or trust that makes no sense.
     """
-    _check_fit(fit)
+    check_fit(fit)
+    if fit == "drop" and size is None:
+        raise ConfigError('prepare: fit="drop" needs a size. Got size=None. Pass size=100, say.')
     if size is not None and size < 1:
         raise ConfigError(f"prepare: size is a side in pixels, at least 1. Got {size}. Pass size=32, say.")
     if channels not in (None, 1, 3):

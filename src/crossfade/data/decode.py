@@ -11,7 +11,7 @@ and `docs/reference/reading.md` says all of it.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from crossfade.data.colour import check_mode, is_grey, to_pixels, upright_shape
 from crossfade.data.files import read_file
 from crossfade.data.formats import MANY_SCANS_MATTER, check_scans, jpeg_header
-from crossfade.data.pillow import on_a_lead, open_picture, pillow
+from crossfade.data.pillow import on_a_lead, open_picture
 from crossfade.data.refusal import MAX_PIXELS, MIN_SIDE, RefusedPicture, check_size
-from crossfade.errors import ConfigError
 
 try:
     import simplejpeg
@@ -31,8 +30,9 @@ except ImportError:  # slower, the same pixels
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from crossfade.data.fit import Fit
+
 Pixels = NDArray[np.uint8]
-Fit = Literal["stretch", "crop"]
 
 _FILL_ROWS = 8
 
@@ -74,43 +74,6 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int,
         return upright_shape(image, data)
 
 
-def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:
-    """Bring a picture to `size` x `size` pixels.
-
-    Args:
-        image: (H, W, C) uint8, C 1 or 3.
-        size: side in pixels.
-        fit: "stretch" squeezes the whole picture into the square; "crop" takes the largest square at its
-            centre.
-
-    Returns:
-        (size, size, C) uint8, by Pillow's bilinear filter (antialiased when shrinking); the input itself if
-        it already has that size.
-    """
-    height, width, channels = image.shape
-    if height == width == size:
-        return image
-    _check_fit(fit)
-    Image = pillow("Image")
-    box = (0.0, 0.0, float(width), float(height))
-    if fit == "crop":
-        side = min(height, width)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
-    resized = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    return resized.reshape(size, size, channels)
-
-
-def to_channels(image: Pixels, channels: int) -> Pixels:
-    """Bring a picture to 1 or 3 channels: grey is repeated, colours become ITU-R 601 luma (Pillow's "L")."""
-    if image.shape[2] == channels:
-        return image
-    if channels == 3:
-        return np.repeat(image, 3, axis=2)
-    return np.asarray(pillow("Image").fromarray(image).convert("L"))[:, :, None]
-
-
 def load_picture(
     path: str | os.PathLike[str],
     *,
@@ -127,12 +90,9 @@ def load_picture(
     Raises:
         RefusedPicture: missing, unreadable, no regular file or no picture, with the reason.
     """
+    from crossfade.data.fit import fit_square, to_channels  # which builds on this module
+
     return to_channels(fit_square(decode(read_file(path), max_pixels=max_pixels), size, fit), channels)
-
-
-def _check_fit(fit: str) -> None:
-    if fit not in ("stretch", "crop"):
-        raise ConfigError(f'fit: must be "stretch" or "crop". Got {fit!r}.')
 
 
 def _decode_with_pillow(data: bytes, max_pixels: int) -> Pixels:

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossfade.data._crew import processors
 from crossfade.data._reading import DIGEST_BYTES
-from crossfade.data.decode import Fit, Pixels, decode, fit_square, to_channels
+from crossfade.data.decode import Pixels, decode
 from crossfade.data.files import read_below
+from crossfade.data.fit import Fit, fit_square, to_channels
 from crossfade.data.refusal import MAX_PIXELS, RefusedPicture
 from crossfade.data.scan import Index
 from crossfade.errors import DataError

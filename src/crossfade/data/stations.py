@@ -16,8 +16,9 @@ import numpy as np
 from crossfade.data._crew import Crew
 from crossfade.data._reading import Job
 from crossfade.data.cache import Cache
-from crossfade.data.decode import Decoder, fit_square, to_channels
+from crossfade.data.decode import Decoder
 from crossfade.data.files import read_file
+from crossfade.data.fit import fit_square, to_channels
 from crossfade.data.refusal import MAX_PIXELS
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index

@@ -5,8 +5,9 @@ summary_table(summary)         what the command line prints
 preview_figure(...), save()    the mixed pictures, as PNG or SVG
 """
 
-from crossfade.report.figures import mixed_grid, preview_figure, save
+from crossfade.report.grids import mixed_grid, preview_figure
 from crossfade.report.page import write_report
+from crossfade.report.style import save
 from crossfade.report.words import summary_table
 
 __all__ = ["mixed_grid", "preview_figure", "save", "summary_table", "write_report"]

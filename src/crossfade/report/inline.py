@@ -13,16 +13,16 @@ from markupsafe import Markup
 from matplotlib import image as mpl_image
 from matplotlib.figure import Figure
 
-from crossfade.report import figures
+from crossfade.report import style
 from crossfade.report.words import clean
 
 _COLORS = {
-    figures.INK: "--ink",
-    figures.MUTED: "--muted",
-    figures.RULE: "--rule",
-    figures.GRID: "--grid",
+    style.INK: "--ink",
+    style.MUTED: "--muted",
+    style.RULE: "--rule",
+    style.GRID: "--grid",
     "#ffffff": "--page",
-} | {color: f"--arm-{i}" for i, color in enumerate(figures.PALETTE)}
+} | {color: f"--arm-{i}" for i, color in enumerate(style.PALETTE)}
 _CRISP_BELOW = 96  # pixels a side: smaller pictures are shown with hard pixels and kept lossless
 
 
@@ -32,7 +32,7 @@ def svg(figure: Figure, key: str, label: str) -> Markup:
     Only attributes are rewritten, on the parsed tree, so that no text in a figure can become markup.
     """
     file = io.BytesIO()
-    figures.save(figure, file, format="svg", transparent=True)
+    style.save(figure, file, format="svg", transparent=True)
     root = ElementTree.fromstring(file.getvalue())
     used = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', file.getvalue().decode()))
     for parent in list(root.iter()):

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from crossfade.errors import ConfigError
 from crossfade.report import inline, record, sections, words
-from crossfade.report.figures import PALETTE, save
+from crossfade.report.style import PALETTE, save
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "report.html"

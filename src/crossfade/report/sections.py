@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from crossfade.report import figures, inline, words
 from crossfade.report.record import Comparison, Run, setting, settings
+from crossfade.report.style import PALETTE
 
 MATRIX_MAX = 30  # classes; beyond that a matrix is no longer read, only the worst pairs are
 PAIRS = 20
@@ -93,7 +94,7 @@ def rows(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[
         table.append(
             Row(
                 name=name,
-                color=i % len(figures.PALETTE),
+                color=i % len(PALETTE),
                 mean=words.percent(arm.get("mean")),
                 interval=words.percent_interval(arm.get("ci95")),
                 seeds=list(zip(labels, map(words.percent, values), strict=True)),
@@ -239,7 +240,7 @@ def _batch(i: int, arm: str, run: Run, classes: Sequence[str], budget: int) -> B
         )
     return Batch(
         arm,
-        i % len(figures.PALETTE),
+        i % len(PALETTE),
         run.seed,
         inline.is_crisp(seen.images),
         int(seen.mixed.sum()),
@@ -300,7 +301,7 @@ def confusions(runs: Runs, classes: Sequence[str], first: int = 0) -> list[Confu
         found.append(
             Confusion(
                 arm,
-                i % len(figures.PALETTE),
+                i % len(PALETTE),
                 len(kept),
                 next(run.confusion_part for run in mine if run.confusion is not None),
                 matrix if len(total) <= MATRIX_MAX else [],

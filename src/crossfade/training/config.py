@@ -1,4 +1,4 @@
-"""The configuration of a run: one flat table, whose keys are the flags of the command line.
+"""The configuration of a run: one table, whose keys are the flags of the command line, and `[preprocess]` in it.
 
 Flags override the file given by ``-c``, the file overrides the defaults, and what came of it is written whole into
 the run. Importing this module loads neither torch nor NumPy.
@@ -11,11 +11,12 @@ import math
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from crossfade.errors import ConfigError
+from crossfade.vision.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from crossfade.vision.augment import Augment
@@ -55,7 +56,6 @@ class RunConfig:
     pad: float | None = _option(None, "pixels, or share of the side, by which they are shifted, likewise")
     size: int | None = _option(None, "side of the pictures in pixels; chosen by the folder if not said")
     channels: Literal[1, 3] | None = _option(None, "1 grey or 3 colour; by the pictures if not said")
-    fit: Literal["stretch", "crop"] = _option("stretch", "how pictures are made square")
     trust: Literal["content", "mtime", "size"] = _option(
         "content", "how files are known to be unchanged: by all their bytes, by size and time, or by size"
     )
@@ -73,6 +73,7 @@ class RunConfig:
     threads: int = _option(1, "threads that prepare batches; the numbers never depend on it")
     device: str = _option("auto", "cpu, cuda, or auto")
     precision: Literal["auto", "float32", "bfloat16"] = _option("auto", "bfloat16 where the machine is faster with it")
+    preprocess: Preprocess = field(default_factory=Preprocess, metadata={"help": "what is done to every picture"})
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -93,6 +94,9 @@ class RunConfig:
         self._check("max_pixels", self.max_pixels >= 1, "1 or more")
         self.augmentation()
         self._check("size", self.size is None or self.size >= 8, "8 or more")
+        self._check("size", self.size is not None or self.preprocess.fit != "drop", "given where fit is drop")
+        colour = self.preprocess.view in ("red", "green", "blue")
+        self._check("channels", self.channels != 1 or not colour, f"3 where view is {self.preprocess.view}")
 
     def _check(self, name: str, held: bool, rule: str) -> None:
         if not held:
@@ -107,7 +111,7 @@ class RunConfig:
         return replace(base, **{name: value for name, value in given.items() if value is not None})
 
     def as_dict(self) -> dict[str, Any]:
-        """Every key with its value; None where a default depends on the pictures."""
+        """Every key with its value, `preprocess` a table; None where a default depends on the pictures."""
         return asdict(self)
 
 
@@ -127,18 +131,37 @@ def resolve(file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: an unknown key (with the nearest names), a value of the wrong type or out of range.
     """
-    given = {**file, **{key: value for key, value in flags.items() if value is not None}}
-    hints = get_type_hints(RunConfig)
-    known = [f.name for f in fields(RunConfig)]
+    given = {**_flat(file), **{key: value for key, value in flags.items() if value is not None}}
+    steps, rest = get_type_hints(Preprocess), get_type_hints(RunConfig)
+    del rest["preprocess"]
+    hints = {**rest, **steps}
     for key, value in given.items():
-        if key not in hints:
-            near = difflib.get_close_matches(key, known, n=2, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
-            raise ConfigError(f"config: no option is called {key!r}. {hint}")
-        given[key] = _typed(key, value, hints[key])
+        given[key] = _typed(key, value, hints[_known(key, hints)])
     if isinstance(path := given.get("augment"), str) and path.endswith(".toml"):
         given["augment"] = read_toml(Path(path))
-    return RunConfig(**given)
+    chain = Preprocess(**{key: value for key, value in given.items() if key in steps})
+    return RunConfig(**{key: value for key, value in given.items() if key in rest}, preprocess=chain)
+
+
+def _flat(file: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a file with those of its table `[preprocess]` among them."""
+    given = dict(file)
+    table = given.pop("preprocess", {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"preprocess: must be a table. Got {table!r}. Write [preprocess], and its keys below.")
+    for key in table:
+        _known(key, get_type_hints(Preprocess), "preprocess")
+        if key in given:
+            raise ConfigError(f"config: {key} stands twice, in [preprocess] and outside. Say it once.")
+    return {**given, **table}
+
+
+def _known(key: str, hints: Mapping[str, Any], who: str = "config") -> str:
+    if key in hints:
+        return key
+    near = difflib.get_close_matches(key, hints, n=2, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(hints)}."
+    raise ConfigError(f"{who}: no option is called {key!r}. {hint}")
 
 
 def _typed(key: str, value: Any, hint: Any) -> Any:
@@ -147,7 +170,7 @@ def _typed(key: str, value: Any, hint: Any) -> Any:
         options = [option for option in get_args(hint) if option is not type(None)]
         if value is None and len(options) < len(get_args(hint)):
             return None
-        hint = next((one for one in options if get_origin(one) is type(value)), options[0])
+        hint = next((one for one in options if _fits(value, one)), options[0])
     if get_origin(hint) is Literal:
         if value in get_args(hint) and not isinstance(value, bool):
             return value
@@ -160,8 +183,21 @@ def _typed(key: str, value: Any, hint: Any) -> Any:
     raise ConfigError(f"{key}: must be of type {kind.__name__}. Got {value!r}.")
 
 
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether one of several types is meant: a word of a list, or a table."""
+    return value in get_args(hint) if get_origin(hint) is Literal else get_origin(hint) is type(value)
+
+
 def write_toml(path: Path, table: Mapping[str, Any]) -> None:
     """Write a table, tables in it last; keys without a value are left out, since TOML has none."""
     import tomli_w
 
-    path.write_text(tomli_w.dumps({key: value for key, value in table.items() if value is not None}), encoding="utf-8")
+    path.write_text(tomli_w.dumps(_without_none(table)), encoding="utf-8")
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }

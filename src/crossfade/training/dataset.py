@@ -15,6 +15,8 @@ from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.data.split import PARTS, Part, Split, first_per_class, split
 from crossfade.training.config import RunConfig
+from crossfade.vision.normalise import histogram
+from crossfade.vision.preprocess import Preprocess
 
 STATISTICS_PICTURES = 10_000
 _CHUNK = 512
@@ -61,7 +63,7 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
         root,
         size=config.size,
         channels=config.channels,
-        fit=config.fit,
+        fit=config.preprocess.fit,
         trust=config.trust,
         bound=None if config.cache_gb is None else int(config.cache_gb * 1e9),
         max_pixels=config.max_pixels,
@@ -73,26 +75,21 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     return Pictures(index, cache, parts)
 
 
-def channel_statistics(pixels: Rows, ids: NDArray[np.int64]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, of pixels in 0..1, over training pictures only.
+def count_values(pixels: Rows, ids: NDArray[np.int64], preprocess: Preprocess | None = None) -> NDArray[np.int64]:
+    """How often each value occurs in each channel of pictures as the network is shown them; of training ones only.
 
-    Counted exactly from histograms; of more than `STATISTICS_PICTURES` pictures, that many evenly spread ones. A
-    constant channel has standard deviation 1, so that it can be divided by.
+    Of more than `STATISTICS_PICTURES` pictures, that many evenly spread ones are looked at.
 
     Args:
         pixels: (N, H, W, C) uint8, as a `Cache` holds them.
         ids: (n,) numbers of the pictures to look at.
+        preprocess: what is done to them first.
+
+    Returns:
+        (C, 256) counts, what `crossfade.vision.normalise.measure` takes.
     """
     every = -(-len(ids) // STATISTICS_PICTURES)
     chosen = np.sort(ids)[::every]
-    channels = pixels.shape[3]
-    counts = np.zeros((channels, 256), np.int64)
-    for start in range(0, len(chosen), _CHUNK):
-        chunk = pixels[chosen[start : start + _CHUNK]].reshape(-1, channels)
-        for channel in range(channels):
-            counts[channel] += np.bincount(chunk[:, channel], minlength=256)
-    values = np.arange(256) / 255
-    share = counts / counts.sum(axis=1, keepdims=True)
-    mean = share @ values
-    std = np.sqrt(share @ values**2 - mean**2)
-    return mean.tolist(), [float(s) if s > 1e-6 else 1.0 for s in std]
+    prepared = (preprocess or Preprocess()).pictures
+    chunks = (prepared(pixels[chosen[start : start + _CHUNK]]) for start in range(0, len(chosen), _CHUNK))
+    return np.sum([histogram(chunk.reshape(1, -1, 1, chunk.shape[3]))[0] for chunk in chunks], axis=0)

@@ -1,15 +1,20 @@
-"""From a loaded batch to what the model sees: augmentation and plan drawn on the host, then the fused pass."""
+"""From a loaded batch to what the model sees: the one way for training, evaluation and prediction.
+
+Preprocessing, augmentation and plan are made on the host. Then one fused pass augments, mixes and normalises. Where
+each picture is normalised by itself, it is normalised first and mixed then: only for pictures with the same
+normalisation is the order of the two without meaning.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossfade.arrays.dispatch import render
+from crossfade.arrays.dispatch import mix_images, render
 from crossfade.arrays.numpy import augment_rows
 from crossfade.data.loader import Batch, gather_rows
 from crossfade.data.rows import Rows
@@ -17,14 +22,8 @@ from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
 from crossfade.vision.augment import Augment, Augmentation
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """(x / 255 - mean) / std, of each channel."""
-
-    mean: list[float]
-    std: list[float]
+from crossfade.vision.normalise import Normalisation, as_pictures, shift_and_scale
+from crossfade.vision.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class Ready:
         pixels: (B, H, W, C); float32 as the model sees it, or still uint8 where the device renders it.
         labels: (B,) int64, of the unmixed pictures.
         plan: how they are mixed.
-        augmentation: what is still to be done to each on the device, or None.
+        augmentation: what is still to be done to each, or None.
+        each: what each is normalised by, see `Preprocess.measure_each`, or None.
         ids, epoch, step: of the `Batch`.
     """
 
@@ -43,6 +43,7 @@ class Ready:
     labels: NDArray[np.int64]
     plan: Plan
     augmentation: Augmentation | None
+    each: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     ids: NDArray[np.int64]
     epoch: int
     step: int
@@ -56,12 +57,15 @@ class Feed:
     seed see the same pictures, in the same order, equally augmented.
 
     Args:
+        normalisation: of all pictures; where each goes by itself, how they are shown.
+        preprocess: what is done to a picture first, and whether each is normalised by itself.
         policy: None for pictures as they are, as in validation.
         epochs: of the whole training; `Policy.at` asks how much of it is done.
     """
 
     normalisation: Normalisation
     device: torch.device
+    preprocess: Preprocess = field(default_factory=Preprocess)
     policy: Policy | None = None
     augment: Augment | None = None
     seed: int = 0
@@ -69,8 +73,8 @@ class Feed:
     rank: int = 0
 
     def gather(self, pixels: Rows, ids: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
-        """The loader's `gather`: on the host, pictures are augmented, as they are read where they lie in memory."""
-        drawn = self._draw(ids, epoch, pixels.shape[1:3]) if self._on_host else None
+        """The loader's `gather`: pictures are augmented as they are read where they lie in memory, if that is early."""
+        drawn = self._draw(ids, epoch, pixels.shape[1:3]) if self._early else None
         if drawn is not None and isinstance(pixels, np.ndarray):
             return augment_rows(pixels, ids, drawn)
         images = gather_rows(pixels, ids, epoch)
@@ -78,8 +82,10 @@ class Feed:
 
     def prepare(self, batch: Batch) -> Ready:
         """The loader's `prepare`."""
-        waiting = None if self._on_host else self._draw(batch.ids, batch.epoch, batch.images.shape[1:3])
-        ready = Ready(batch.images, batch.labels, self._plan(batch), waiting, batch.ids, batch.epoch, batch.step)
+        waiting = None if self._early else self._draw(batch.ids, batch.epoch, batch.images.shape[1:3])
+        batch = replace(batch, images=self.preprocess.pictures(batch.images))
+        plan, each = self._plan(batch), self.preprocess.measure_each(batch.images)
+        ready = Ready(batch.images, batch.labels, plan, waiting, each, batch.ids, batch.epoch, batch.step)
         return replace(ready, pixels=self._render(ready, batch.images)) if self._on_host else ready
 
     def to_device(self, ready: Ready) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,14 +95,17 @@ class Feed:
         return images.permute(0, 3, 1, 2), torch.from_numpy(ready.labels).to(self.device, non_blocking=True)
 
     def undo(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again."""
-        values = images.permute(0, 2, 3, 1).float().cpu().numpy()
-        pixels = (values * self.normalisation.std + self.normalisation.mean) * 255
-        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again, or as near as `normalisation` comes."""
+        return as_pictures(images.permute(0, 2, 3, 1).float().cpu().numpy(), self.normalisation)
 
     @property
     def _on_host(self) -> bool:
         return self.device.type == "cpu"
+
+    @property
+    def _early(self) -> bool:
+        """Whether pictures are augmented on the host, and nothing else comes before it."""
+        return self._on_host and self.preprocess.leaves_pictures
 
     def _draw(self, ids: NDArray[np.int64], epoch: int, size: tuple[int, ...]) -> Augmentation | None:
         """For each picture; where batches hold each twice, the first half stays as it is."""
@@ -115,4 +124,11 @@ class Feed:
 
     def _render(self, ready: Ready, pixels: Any) -> Any:
         mean, std = self.normalisation.mean, self.normalisation.std
-        return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)
+        if ready.each is None:
+            return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)
+        unmixed = Plan.identity(ready.plan.shape)
+        values = render(pixels, unmixed, mean=0.0, std=1 / 255, layout="NHWC", augment=ready.augmentation)
+        low, span = ready.each
+        if isinstance(values, torch.Tensor):
+            low, span = (torch.from_numpy(one).to(values.device) for one in (low, span))
+        return mix_images(shift_and_scale(values, low, span), ready.plan, layout="NHWC")

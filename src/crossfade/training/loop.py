@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ from crossfade.rng import Stream, derive_rng
 from crossfade.training import checkpoint, record
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
-from crossfade.training.feed import Feed, Normalisation, Ready
+from crossfade.training.feed import Feed, Ready
 from crossfade.training.metrics import RunningMean, confusion_matrix, hits
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 from crossfade.training.signals import Stop, listen
+from crossfade.vision.normalise import Normalisation
 
 EVALUATION_BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
 PREPARE_PICTURES = 5000  # of 32 pixels a side or less, likewise
@@ -78,7 +79,7 @@ class Training:
         config, split = self.config, self.pictures.split
         self.model.to(self.device, memory_format=torch.channels_last)
         self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
-        feed = partial(Feed, self.normalisation, self.device)
+        feed = partial(Feed, self.normalisation, self.device, config.preprocess)
         self._train_feed = feed(
             policy=self.policy, augment=config.augmentation(), seed=config.seed, epochs=config.epochs
         )
@@ -277,8 +278,8 @@ class Training:
             "classes": list(self.pictures.classes),
             "size": self.pictures.cache.size,
             "channels": self.pictures.cache.channels,
-            "fit": self.config.fit,
             "max_pixels": self.config.max_pixels,
+            "preprocess": asdict(self.config.preprocess),
             "mean": self.normalisation.mean,
             "std": self.normalisation.std,
             "best": self._best,

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,11 @@ from crossfade.data.refusal import MAX_PIXELS, RefusedPicture
 from crossfade.errors import CheckpointError, ConfigError
 from crossfade.models.registry import build
 from crossfade.training import checkpoint
-from crossfade.training.feed import Feed, Normalisation
+from crossfade.training.feed import Feed
 from crossfade.training.hardware import choose_device
 from crossfade.training.record import read_json
+from crossfade.vision.normalise import Normalisation
+from crossfade.vision.preprocess import Preprocess
 
 BATCH = 64
 
@@ -48,7 +49,6 @@ class Predictor:
     classes: tuple[str, ...]
     size: int
     channels: int
-    fit: Any
     max_pixels: int
     feed: Feed
 
@@ -66,7 +66,8 @@ class Predictor:
         yield from self._flush(waiting)
 
     def _load(self, path: Path) -> NDArray[np.uint8]:
-        return load_picture(path, size=self.size, channels=self.channels, fit=self.fit, max_pixels=self.max_pixels)
+        fit = self.feed.preprocess.fit
+        return load_picture(path, size=self.size, channels=self.channels, fit=fit, max_pixels=self.max_pixels)
 
     def _flush(self, waiting: list[tuple[Path, NDArray[np.uint8] | str]]) -> Iterator[Prediction]:
         pictures = [picture for _, picture in waiting if not isinstance(picture, str)]
@@ -104,12 +105,14 @@ def load_run(run: str | os.PathLike[str], *, name: str | None = None, device: st
     where = choose_device(device)
     try:
         state = saved.state
-        model = build(state["model"], num_classes=len(state["classes"]), channels=state["channels"], size=state["size"])
+        preprocess, classes = Preprocess.restored(state), tuple(state["classes"])
+        channels = preprocess.channels(state["channels"])
+        model = build(state["model"], num_classes=len(classes), channels=channels, size=state["size"])
         model.load_state_dict(saved.tensors["model"])
-        feed = Feed(Normalisation(state["mean"], state["std"]), where)
+        feed = Feed(Normalisation(state["mean"], state["std"]), where, preprocess)
         model = model.to(where, memory_format=torch.channels_last).eval()
-        shape = state["size"], state["channels"], state["fit"], state.get("max_pixels", MAX_PIXELS)
-        return Predictor(model, tuple(state["classes"]), *shape, feed)
+        sizes = state["size"], state["channels"], state.get("max_pixels", MAX_PIXELS)
+        return Predictor(model, classes, *sizes, feed)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"predict: {folder} was written by another version of crossfade ({str(error).splitlines()[0]}). "

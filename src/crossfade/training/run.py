@@ -15,10 +15,10 @@ from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
 from crossfade.training.checkpoint import tensors_digest
 from crossfade.training.config import RunConfig
-from crossfade.training.dataset import Pictures, channel_statistics
-from crossfade.training.feed import Normalisation
+from crossfade.training.dataset import Pictures, count_values
 from crossfade.training.hardware import choose_device, choose_precision
 from crossfade.training.loop import OnEpoch, OnStep, Training
+from crossfade.vision.normalise import Normalisation
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,17 @@ class Bench:
 def open_bench(pictures: Pictures, config: RunConfig) -> Bench:
     """Choose device and precision, and take the statistics of the training pictures."""
     device = choose_device(config.device)
-    statistics = published_statistics(config.model) if config.pretrained else None
-    if statistics is None or len(statistics[0]) != pictures.cache.channels:
-        statistics = channel_statistics(pictures.cache.pixels, pictures.split.train)
-    return Bench(pictures, Normalisation(*statistics), device, choose_precision(config.precision, device))
+    return Bench(pictures, choose_normalisation(pictures, config), device, choose_precision(config.precision, device))
+
+
+def choose_normalisation(pictures: Pictures, config: RunConfig) -> Normalisation:
+    """As `[preprocess]` says, from training pictures alone; the published one of a pretrained network, if it fits."""
+    preprocess, cache = config.preprocess, pictures.cache
+    if config.pretrained and (preprocess.normalise, preprocess.normalise_by) == ("standard", "training"):
+        published = published_statistics(config.model)
+        if published is not None and len(published[0]) == preprocess.channels(cache.channels):
+            return Normalisation(*published)
+    return preprocess.normalisation(count_values(cache.pixels, pictures.split.train, preprocess))
 
 
 def build_model(bench: Bench, config: RunConfig) -> nn.Module:
@@ -51,7 +58,7 @@ def build_model(bench: Bench, config: RunConfig) -> nn.Module:
         return build(
             config.model,
             num_classes=len(bench.pictures.classes),
-            channels=bench.pictures.cache.channels,
+            channels=config.preprocess.channels(bench.pictures.cache.channels),
             size=bench.pictures.cache.size,
             pretrained=config.pretrained,
             weights=None if config.weights is None else Path(config.weights),

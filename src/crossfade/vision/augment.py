@@ -288,3 +288,43 @@ def augment_from(table: Mapping[str, Any]) -> Augment:
     for key in table:
         _check_known(key, [field.name for field in fields(Augment)], "option")
     return Augment(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+
+
+def each_alone(size: Size) -> dict[str, Augmentation]:
+    """Every kind of change, of an amount that shows, for one picture: what `crossfade preview` draws."""
+    height, width = size
+
+    def moved(name: str, fill: Fill = "mirror") -> Augmentation:
+        maps = {
+            "turned": geometry.about_centre(size, geometry.turned([20])),
+            "shifted": geometry.moved([-height // 5], [-width // 5]),
+            "sheared": geometry.about_centre(size, geometry.sheared([0], [20])),
+            "larger": geometry.about_centre(size, geometry.scaled([1.6])),
+            "smaller": geometry.about_centre(size, geometry.scaled([0.6])),
+            "cropped": geometry.cropped(size, [height * 0.1], [width * 0.2], [height * 0.5], [width * 0.7]),
+        }
+        return Augmentation(maps[name][:, :2], fill)
+
+    def recoloured(colour: Colour, amount: float) -> Augmentation:
+        return Augmentation(np.eye(3)[None, :2], "mirror", 0, np.array([[int(colour)]]), np.array([[amount]]))
+
+    return {
+        "flip": Augmentation(geometry.flipped(size, [True], [False])[:, :2]),
+        "flip_vertical": Augmentation(geometry.flipped(size, [False], [True])[:, :2]),
+        "rotation 20": moved("turned"),
+        "shear 20": moved("sheared"),
+        "zoom 1.6": moved("larger"),
+        "zoom 0.6": moved("smaller"),
+        "resized_crop": moved("cropped"),
+        **{f"fill {fill}": moved("shifted", fill) for fill in get_args(Fill)},
+        "brightness 1.5": recoloured(Colour.BRIGHTNESS, 1.5),
+        "contrast 0.5": recoloured(Colour.CONTRAST, 0.5),
+        "saturation 0.2": recoloured(Colour.SATURATION, 0.2),
+        "hue 0.25": recoloured(Colour.HUE, 0.25),
+        "channel_shift 50": recoloured(Colour.SHIFT, 50),
+        "sharpness 3": recoloured(Colour.SHARPNESS, 3),
+        "posterize 2": recoloured(Colour.POSTERIZE, 2),
+        "solarize 128": recoloured(Colour.SOLARIZE, 128),
+        "autocontrast": recoloured(Colour.AUTOCONTRAST, 0),
+        "equalize": recoloured(Colour.EQUALIZE, 0),
+    }

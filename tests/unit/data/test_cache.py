@@ -18,7 +18,8 @@ from crossfade.data import _crew as crew
 from crossfade.data import _reading as reading
 from crossfade.data._store import npy_header
 from crossfade.data._workshop import default_cache_dir
-from crossfade.data.decode import decode, fit_square, to_channels
+from crossfade.data.decode import decode
+from crossfade.data.fit import fit_square, to_channels
 from crossfade.errors import CacheError, ConfigError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
 from tests.unit.data.test_scan import always_helpers, count_helpers, same, slow_down, snapshot
@@ -131,15 +132,15 @@ def test_another_wish_is_another_cache(root: Path, home: Path, options: dict[str
 
 
 def test_another_fit_is_another_cache(tmp_path: Path, home: Path) -> None:
-    files = {f"{name}/{i}.png": encode(noise(16, 40, seed=i)) for name in "ab" for i in range(2)}
+    files = {f"{name}/{i}.png": encode(noise(20, 40, seed=i)) for name in "ab" for i in range(2)}
     root = write(tmp_path / "data", files)
     pixels = {}
-    for fit in ("stretch", "crop"):
+    for fit in ("stretch", "crop", "drop", "pad"):
         index, cache = prepare(root, cache_dir=home, size=16, fit=fit)
         assert np.array_equal(cache.pixels, truth(index, cache))
         assert cache.fit == fit
         pixels[fit] = cache.pixels
-    assert not np.array_equal(pixels["stretch"], pixels["crop"])
+    assert len({picture.tobytes() for picture in pixels.values()}) == len(pixels)
     assert prepare(root, cache_dir=home, size=16, fit="crop")[1].reused
 
 
@@ -578,7 +579,7 @@ def test_json_notes_are_plain(root: Path, home: Path) -> None:
     meta = json.loads((cache.folder / "meta.json").read_text())
     assert len(meta.pop("notes")) == 32
     assert meta == {
-        "version": 3,
+        "version": 4,
         "size": 16,
         "channels": 3,
         "fit": "stretch",

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from crossfade.data import RefusedPicture, decode, load_picture, pillow
-from crossfade.data.decode import Decoder, fit_square, read_header, to_channels
+from crossfade.data.decode import Decoder, read_header
+from crossfade.data.fit import fit_square
 from crossfade.data.refusal import REASONS
 from tests.unit.data.folders import encode, noise
 
@@ -300,39 +301,6 @@ def test_overlapping_threads_leave_the_warning_filters_as_they_were() -> None:
         thread.join()
     assert warnings.filters == before
     assert pillow._settings.inside == 0
-
-
-# --------------------------------------------------------------------------------------------------- fitting
-
-
-def test_fit_square_does_not_resample_what_fits() -> None:
-    image = noise(16, 16)
-    assert fit_square(image, 16) is image
-
-
-def test_crop_takes_the_centre_and_stretch_takes_all() -> None:
-    wide = np.zeros((16, 48, 3), np.uint8)
-    wide[:, 16:32] = 200
-    assert (fit_square(wide, 16, "crop") == 200).all()
-    stretched = fit_square(wide, 16, "stretch")
-    assert stretched[0, 0, 0] == 0
-    assert stretched[0, 8, 0] == 200
-    tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
-    assert (fit_square(tall, 16, "crop") == 200).all()
-    assert fit_square(wide[:, :, :1], 8).shape == (8, 8, 1)
-
-
-def test_shrinking_averages() -> None:
-    checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
-    small = fit_square(checks.astype(np.uint8)[:, :, None], 8)
-    assert np.abs(small.astype(int) - 127).max() < 6
-
-
-def test_to_channels() -> None:
-    grey = GREY[:, :, None]
-    assert to_channels(RGB, 3) is RGB
-    assert np.array_equal(to_channels(grey, 3), np.repeat(grey, 3, axis=2))
-    assert np.array_equal(to_channels(to_channels(grey, 3), 1), grey)
 
 
 def test_load_picture_is_what_the_cache_would_hold(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from crossfade.report import figures
+from crossfade.report import figures, grids, style
 
 RNG = np.random.default_rng(3)
 IMAGES = RNG.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
@@ -29,8 +29,8 @@ DRAW: dict[str, Callable[[], Figure]] = {
     "differences": lambda: figures.differences_figure(SCORES, baseline="none"),
     "curves": lambda: figures.curves_figure(CURVES, title="Validation accuracy", percent=True, legend=True),
     "lambda": lambda: figures.lambda_figure(np.linspace(0, 1, 51), np.arange(50), title="mixup", unmixed=1, total=9),
-    "grid": lambda: figures.mixed_grid(IMAGES, ["a"] * 5, title="five"),
-    "preview": lambda: figures.preview_figure(IMAGES, WEIGHTS, NAMES, WEIGHTS[:, 0], "mixup"),
+    "grid": lambda: grids.mixed_grid(IMAGES, ["a"] * 5, title="five"),
+    "preview": lambda: grids.preview_figure(IMAGES, WEIGHTS, NAMES, WEIGHTS[:, 0], "mixup"),
 }
 
 
@@ -45,7 +45,7 @@ def texts(figure: Figure) -> list[str]:
 
 def written(figure: Figure, kind: str) -> bytes:
     file = io.BytesIO()
-    figures.save(figure, file, format=kind)
+    style.save(figure, file, format=kind)
     return file.getvalue()
 
 
@@ -67,10 +67,10 @@ def test_the_settings_of_a_user_do_not_change_a_figure():
 
 def test_save_goes_by_the_ending(tmp_path):
     for ending, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("SVG", b"<?xml")):
-        figures.save(DRAW["scores"](), tmp_path / f"f.{ending}")
+        style.save(DRAW["scores"](), tmp_path / f"f.{ending}")
         assert (tmp_path / f"f.{ending}").read_bytes().startswith(start)
     with pytest.raises(ValueError, match="jpx"):
-        figures.save(DRAW["scores"](), tmp_path / "f.jpx")
+        style.save(DRAW["scores"](), tmp_path / "f.jpx")
 
 
 def test_a_curve_is_the_mean_of_the_seeds_that_got_so_far_in_a_band_of_their_range():
@@ -124,7 +124,7 @@ def test_a_preview_shows_each_picture_over_its_label_weights():
 @pytest.mark.parametrize("shape", [(1, 4, 9, 1), (16, 8, 8, 4), (7, 200, 100, 3)])
 def test_grids_take_any_pictures(shape):
     images = np.zeros(shape, np.uint8)
-    figure = figures.mixed_grid(images, ["a / b / c / d / e"] * len(images))
+    figure = grids.mixed_grid(images, ["a / b / c / d / e"] * len(images))
     assert written(figure, "png").startswith(b"\x89PNG")
     assert "a\nb\nand 3 more" in texts(figure)
     boxes = [ax.get_position() for ax in figure.axes]
@@ -133,7 +133,7 @@ def test_grids_take_any_pictures(shape):
 
 def test_names_are_never_mathematics_nor_markup_and_any_script_is_drawn_without_a_warning():
     name = "$\\frac{1$ <b>&amp; 薔薇 👩"
-    figure = figures.preview_figure(IMAGES[:1], WEIGHTS[:1], [[name, "b"]], WEIGHTS[:1, 0], name)
+    figure = grids.preview_figure(IMAGES[:1], WEIGHTS[:1], [[name, "b"]], WEIGHTS[:1, 0], name)
     svg = written(figure, "svg").decode()
     assert "$\\frac{1$ &lt;b&gt;&amp;amp; 薔薇" in svg
     assert written(figure, "png").startswith(b"\x89PNG")

@@ -13,6 +13,7 @@ import pytest
 from crossfade.data.refusal import MAX_PIXELS
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve, write_toml
+from crossfade.vision.preprocess import Preprocess
 
 
 def test_flags_override_the_file_and_the_file_defaults() -> None:
@@ -44,7 +45,30 @@ def test_an_augmentation_is_a_preset_a_table_or_a_file(tmp_path: Path) -> None:
 
 
 def test_every_field_has_words_for_the_help() -> None:
-    assert all(len(field.metadata["help"]) > 3 for field in fields(RunConfig))
+    assert all(len(field.metadata["help"]) > 3 for field in (*fields(RunConfig), *fields(Preprocess)))
+
+
+def test_the_preprocess_table_and_its_flags(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('epochs = 3\n[preprocess]\nfit = "pad"\nthreshold = 125\nmorphology = "opening"\n')
+    config = resolve(read_toml(path), {"threshold": "otsu", "view": "red"})
+    assert config.preprocess == Preprocess(fit="pad", threshold="otsu", morphology="opening", view="red")
+    write_toml(path, config.as_dict())
+    assert tomllib.loads(path.read_text())["preprocess"]["threshold"] == "otsu"
+    assert resolve(read_toml(path), {}) == config
+
+
+def test_a_fit_that_stands_outside_its_table_as_older_files_have_it() -> None:
+    assert resolve({"fit": "crop"}, {}).preprocess.fit == "crop"
+    with pytest.raises(ConfigError, match="fit stands twice"):
+        resolve({"fit": "crop", "preprocess": {"fit": "crop"}}, {})
+
+
+def test_the_ways_to_fit_are_those_of_the_data() -> None:
+    from crossfade.data import fit
+    from crossfade.vision import preprocess
+
+    assert preprocess.Fit == fit.Fit
 
 
 def test_importing_it_loads_no_numpy() -> None:
@@ -78,6 +102,19 @@ def test_importing_it_loads_no_numpy() -> None:
         ({"seed": -1}, "0 or more"),
         ({"weight_decay": float("inf")}, "0 or more"),
         ({"model": 5}, "must be of type str"),
+        ({"preprocess": 5}, "preprocess: must be a table"),
+        (
+            {"preprocess": {"normalize": "minmax"}},
+            "preprocess: no option is called 'normalize'. Did you mean normalise",
+        ),
+        ({"preprocess": {"epochs": 3}}, "preprocess: no option is called 'epochs'"),
+        ({"fit": "squeeze"}, "must be one of stretch, crop, drop, pad"),
+        ({"fit": "drop"}, "size: must be given where fit is drop"),
+        ({"threshold": 256}, 'threshold: must be from 0 to 255, or "otsu". Got 256'),
+        ({"threshold": "mean"}, "threshold: must be of type float. Got 'mean'"),
+        ({"threshold": float("nan")}, "threshold: must be from 0"),
+        ({"radius": 0}, "radius: must be 1 or more"),
+        ({"view": "red", "channels": 1}, "channels: must be 3 where view is red. Got 1"),
     ],
 )
 def test_bad_values_are_refused_by_name(table: dict, words: str) -> None:
