@@ -100,8 +100,12 @@ class Index:
     def _named(self, sets: Iterable[NDArray[np.int64]]) -> list[list[str]]:
         return sorted(sorted(self.paths[picture] for picture in pictures.tolist()) for pictures in sets)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The summary that ``crossfade scan --json`` prints."""
+    def as_dict(self, groups: NDArray[np.int64] | None = None) -> dict[str, Any]:
+        """The summary that ``crossfade scan --json`` prints.
+
+        Args:
+            groups: (N,) equal numbers for pictures of one patient, say; those in several parts are leaks, too.
+        """
         summary: dict[str, Any] = {
             "root": str(self.root),
             "images": len(self),
@@ -113,7 +117,7 @@ class Index:
             "channels": self.channels,
             "near_duplicates": self.near_duplicates,
             "conflicts": conflicts(self.paths, self.labels, self.classes, self.twins),
-            "leaks": leaks(self.paths, self.parts, self.twins),
+            "leaks": leaks(self.paths, self.parts, self.twins, groups),
         }
         if self.has_parts:
             summary["parts"] = self._part_counts()

@@ -91,7 +91,7 @@ def split(
         DataError: a class has fewer pictures than there are parts to fill.
     """
     _check_options(index, val, test, by, group, folds, fold)
-    groups, notes = (None, ()) if group is None else _groups(index, group)
+    groups, notes = (None, ()) if group is None else named_groups(index, group)
     parts = np.array(index.parts, dtype="U5")
     given = {name: np.flatnonzero(parts == name).astype(np.int64) for name in PARTS}
     if not index.has_parts:
@@ -136,8 +136,11 @@ def _check_options(
         raise ConfigError(f"split: folds divide everything into train and val. Got {what} beside them. Leave one out.")
 
 
-def _groups(index: Index, group: str) -> tuple[Numbers, tuple[str, ...]]:
-    """(N,) a number for each text that `group` captures; every path it does not match is a group of its own."""
+def named_groups(index: Index, group: str) -> tuple[Numbers, tuple[str, ...]]:
+    """(N,) a number for each text that `group` captures, and what to say of them.
+
+    Every path that it does not match is a group of its own. Without parentheses in it, the whole match counts.
+    """
     try:
         pattern = re.compile(group)
     except re.error as error:

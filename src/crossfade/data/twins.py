@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,6 +154,12 @@ def leaks(
             named = sorted(spanned, key=ORDER.index)
             found.append({"kind": kind, "parts": named, "paths": sorted(paths[picture] for picture in inside)})
     return found
+
+
+def tell(found: Sequence[Mapping[str, Any]]) -> str:
+    """How many leaks or conflicts there are, by kind: "2 identical, 1 near-identical"."""
+    kinds = Counter(str(one["kind"]).replace("_", "-") for one in found)
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
 
 
 def conflicts(paths: Sequence[str], labels: Numbers, classes: Sequence[str], twins: Twins) -> list[dict[str, Any]]:
