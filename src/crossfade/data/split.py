@@ -159,7 +159,7 @@ def named_groups(index: Index, group: str) -> tuple[Numbers, tuple[str, ...]]:
             f"group: must match paths such as {index.paths[0]!r}. Got {group!r}, which matches none of "
             f"{len(index):,}. Try it on a few of them."
         )
-    said = f"group {group!r}: {len(seen) - len(unmatched):,} groups"
+    said = f"group {group}: {len(seen) - len(unmatched):,} groups"
     if unmatched:
         said += f"; {len(unmatched):,} paths do not match and stand alone, such as {unmatched[0]!r}"
     return numbers, (said,)

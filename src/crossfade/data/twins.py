@@ -83,18 +83,24 @@ def join_sets(n: int, sets: Iterable[Numbers]) -> Numbers:
 def _chained(copies: Sets, near: Pairs, sketches: NDArray[np.uint8]) -> Sets:
     """`Twins.together`.
 
-    Two groups that a pair links become one only if their leaders, too, are within twice `NEAR`: so a chain of small
-    steps ends where it has left the picture it began with, and cannot gather half a class.
+    Two groups that a pair links become one only if every picture of the smaller one is within twice `NEAR` of the
+    larger one's root, and so all of a group are within twice `NEAR` of its root: a chain of small steps ends where it
+    has left the picture it began with, and cannot gather half a class.
     """
     if not len(near):
         return copies
     union = Union(len(sketches))
     for pictures in copies:
         union.join(pictures.tolist())
+    groups = {union.root(int(pictures[0])): pictures.tolist() for pictures in copies}
     for pair in zip(near.first.tolist(), near.second.tolist(), strict=True):
-        one, other = map(union.root, pair)
-        if one != other and distance(sketches[[one]], sketches[[other]])[0] < 2 * NEAR:
-            union.join([one, other])
+        smaller, larger = sorted(map(union.root, pair), key=lambda root: union.size[root])
+        if smaller == larger:
+            continue
+        joining = groups.get(smaller, [smaller])
+        if (distance(sketches[joining], sketches[[larger]]) < 2 * NEAR).all():
+            union.join([larger, smaller])
+            groups.setdefault(larger, [larger]).extend(joining)
     return tuple(members(union.roots()))
 
 
@@ -116,7 +122,7 @@ class Union:
         for number in numbers[1:]:
             one, other = self.root(numbers[0]), self.root(number)
             if one != other:
-                if self.size[one] < self.size[other]:
+                if self.size[one] < self.size[other]:  # of equals, the first stays root
                     one, other = other, one
                 self.parent[other] = one
                 self.size[one] += self.size[other]
