@@ -123,7 +123,7 @@ def test_every_flipped_byte_of_a_cache_is_found(root: Path, tmp_path: Path) -> N
     """One byte at a time, anywhere in any of its files."""
     index, cache = prepare(root, cache_dir=tmp_path, size=24)
     right = cache.pixels.tobytes()
-    names = ["pixels.npy"] * 3 + ["sums.npy", "shapes.npy", "digests.npy", "meta.json"]
+    names = ["pixels.npy"] * 3 + ["sums.npy", "shapes.npy", "digests.npy", "sketches.npy", "meta.json"]
     draw = random.Random(0)
     for flip in range(FLIPS):
         path = cache.folder / names[flip % len(names)]

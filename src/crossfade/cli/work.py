@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossfade.cli.progress import bar, epoch_line, say
+from crossfade.cli.progress import bar, epoch_line, printable, say
+from crossfade.data.twins import tell
 from crossfade.experiments.compare import Comparison, compare
 from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
@@ -32,6 +33,11 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
         reasons = Counter(one.reason for one in refused).most_common()
         listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
         say(f"{len(refused):,} files were refused and left out ({listed}); data.json of a run lists them")
+    for note in pictures.split.notes:
+        say(note)
+    if pictures.leaks:
+        first = " = ".join(map(printable, pictures.leaks[0]["paths"][:2]))
+        say(f"warning: pictures leak from part to part ({tell(pictures.leaks)}), such as {first}")
     return pictures
 
 

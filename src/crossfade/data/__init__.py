@@ -1,6 +1,7 @@
 """From a folder of pictures to batches: scan, split, decode, cache, loader. Knows nothing of mixing."""
 
 from crossfade.data.cache import Cache, prepare
+from crossfade.data.classes import class_weights, match_classes
 from crossfade.data.decode import decode, load_picture
 from crossfade.data.listing import Refusal
 from crossfade.data.loader import Batch, Loader
@@ -18,9 +19,11 @@ __all__ = [
     "Refusal",
     "RefusedPicture",
     "Split",
+    "class_weights",
     "decode",
     "first_per_class",
     "load_picture",
+    "match_classes",
     "prepare",
     "read_split",
     "scan",

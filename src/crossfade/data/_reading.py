@@ -23,6 +23,7 @@ from crossfade.data.decode import Decoder, Pixels, read_header
 from crossfade.data.files import read_below
 from crossfade.data.fit import Fit, fit_square, to_channels
 from crossfade.data.refusal import RefusedPicture
+from crossfade.data.sketch import SKETCH_BYTES, Sketcher
 from crossfade.errors import CacheError
 
 DIGEST_BYTES = 16
@@ -64,6 +65,7 @@ class Findings:
         digests: (N, 16) uint8, BLAKE2b of the file's bytes; zeros where it could not be read.
         shapes: (N, 3) int32 height, width, channels; zeros where the file is refused.
         sums: (N,) uint32, `row_sums` of the rows written; zeros where none was.
+        sketches: (N, 96) uint8, see `sketch`; zeros where nothing was decoded.
         refused: (row, reason, detail), sorted by row.
         stamps: (N, 2) int64, `stamp` of each file, where the job asked for it.
     """
@@ -71,6 +73,7 @@ class Findings:
     digests: NDArray[np.uint8]
     shapes: NDArray[np.int32]
     sums: NDArray[np.uint32]
+    sketches: NDArray[np.uint8]
     refused: list[tuple[int, str, str]]
     stamps: NDArray[np.int64] | None = None
 
@@ -81,6 +84,7 @@ class Findings:
             np.zeros((files, DIGEST_BYTES), np.uint8),
             np.zeros((files, 3), np.int32),
             np.zeros(files, np.uint32),
+            np.zeros((files, SKETCH_BYTES), np.uint8),
             [],
             np.full((files, 2), NO_STAMP, np.int64) if stamps else None,
         )
@@ -119,6 +123,7 @@ class Chunk:
     digests: bytes
     shapes: bytes
     sums: bytes
+    sketches: bytes
     stamps: bytes
     refused: list[tuple[int, str, str]]
 
@@ -128,6 +133,8 @@ class Chunk:
         found.shapes[first:end] = np.frombuffer(self.shapes, np.int32).reshape(-1, 3)
         if self.sums:
             found.sums[first:end] = np.frombuffer(self.sums, np.uint32)
+        if self.sketches:
+            found.sketches[first:end] = np.frombuffer(self.sketches, np.uint8).reshape(-1, SKETCH_BYTES)
         if self.stamps and found.stamps is not None:
             found.stamps[first:end] = np.frombuffer(self.stamps, np.int64).reshape(-1, 2)
 
@@ -138,6 +145,7 @@ class Reader:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.rows = np.zeros((0, job.size, job.size, job.channels), np.uint8)
+        self.sketcher = Sketcher()
         self.output = self.folder = None
         if job.output is not None:
             flags = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -179,8 +187,9 @@ class Reader:
             digests.append(digest)
             shapes.append(shape)
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
+        sketches = self.sketcher.finish(len(names)).tobytes() if self.job.what == "decode" else b""
         times = np.array(stamps, np.int64).tobytes() if self.job.stamps else b""
-        return Chunk(b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, times, refused)
+        return Chunk(b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, sketches, times, refused)
 
     def _read(self, name: str, noted: list[tuple[int, int]] | None) -> bytes:
         """All of a file; its `stamp`, taken before its bytes so that a later change shows, is added to `noted`."""
@@ -197,14 +206,15 @@ class Reader:
             return lambda row, data: (0, 0, 0)
         if job.what == "header":
             return lambda row, data: read_header(data, max_pixels=job.max_pixels)
-        decode = Decoder(job.max_pixels)
-        if self.output is None:
-            return lambda row, data: decode(data).shape
-        wanted = rows.shape[1:]
+        decode, note = Decoder(job.max_pixels), self.sketcher.add
+        wanted = None if self.output is None else rows.shape[1:]
 
         def decode_into_row(row: int, data: bytes) -> tuple[int, ...]:
             image = decode(data)
+            note(row, image)
             shape = image.shape
+            if wanted is None:
+                return shape
             if shape != wanted:
                 image = to_channels(fit_square(image, job.size, job.fit), job.channels)
             rows[row] = image

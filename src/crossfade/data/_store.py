@@ -5,6 +5,7 @@
     sums.npy     (N,) uint32, the CRC-32 of each picture
     shapes.npy   (M, 3) int32 height, width, channels of all M files; zeros where a file is refused
     digests.npy  (M, 16) uint8, BLAKE2b of each file
+    sketches.npy (M, 96) uint8, by which near-identical pictures are found, see `sketch`
     meta.json    version, size, channels, fit, the refused files with their reasons, a hash of all these notes
     stamps-*.npy (M, 2) int64 bytes and times of the files in one root folder, where files are trusted by them
     checked.json bytes and time of a pixels.npy that was found whole and brought to the disk
@@ -29,8 +30,9 @@ from numpy.typing import NDArray
 from crossfade.data._reading import DIGEST_BYTES, Findings, row_sums
 from crossfade.data.decode import Pixels
 from crossfade.data.fit import Fit
+from crossfade.data.sketch import SKETCH_BYTES
 
-VERSION = 3  # raise it whenever the same files would give other pixels or another layout
+VERSION = 4  # raise it whenever the same files would give other pixels or another layout
 HEADER_BYTES = 128
 PIXELS = "pixels.npy"
 _CHECKED = "checked.json"
@@ -43,7 +45,7 @@ class Notes:
 
     Attributes:
         size, channels, fit: of the pictures.
-        found: digests, shapes and refusals of the M files, and the sums of the N pictures.
+        found: digests, shapes, sketches and refusals of the M files, and the sums of the N pictures.
         stored: whether the pixels are kept.
     """
 
@@ -68,6 +70,7 @@ class Notes:
         np.save(folder / "sums.npy", self.found.sums)
         np.save(folder / "shapes.npy", self.found.shapes)
         np.save(folder / "digests.npy", self.found.digests)
+        np.save(folder / "sketches.npy", self.found.sketches)
         meta = {
             "version": VERSION,
             "size": self.size,
@@ -84,16 +87,17 @@ def read_notes(folder: Path, files: int) -> Notes | None:
     """The notes of a cache of so many files, or None where they are not whole."""
     try:
         meta = json.loads((folder / "meta.json").read_text("ascii"))
-        sums, shapes, digests = (
-            np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("sums", "shapes", "digests")
+        sums, shapes, digests, sketches = (
+            np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("sums", "shapes", "digests", "sketches")
         )
         said = meta.pop("notes")
-        found = Findings(digests, shapes, sums, meta["refused"])
+        found = Findings(digests, shapes, sums, sketches, meta["refused"])
         notes = Notes(meta["size"], meta["channels"], meta["fit"], found, meta["stored"])
         whole = (
             meta["version"] == VERSION
             and shapes.shape == (files, 3)
             and digests.shape == (files, DIGEST_BYTES)
+            and sketches.shape == (files, SKETCH_BYTES)
             and meta["pictures"] == len(notes.kept)
             and len(sums) == (len(notes.kept) if notes.stored else 0)
             and said == _digest_of(meta, found)
@@ -110,7 +114,8 @@ def content_of(found: Findings) -> str:
 
 def _digest_of(meta: dict[str, Any], found: Findings) -> str:
     notes = blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16)
-    notes.update(found.shapes.tobytes() + found.sums.tobytes() + found.digests.tobytes())
+    for values in (found.shapes, found.sums, found.digests, found.sketches):
+        notes.update(np.ascontiguousarray(values).data)
     return notes.hexdigest()
 
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossfade.data.classes import balanced_sample
 from crossfade.data.rows import Rows
 from crossfade.errors import ConfigError
 from crossfade.memory import buffers
@@ -63,6 +64,8 @@ class Loader(Generic[T]):
         batch_size: pictures per batch.
         seed: of the order; >= 0.
         shuffle: False keeps the order of `ids`.
+        balanced: each epoch shows all classes equally often, some pictures several times and others not at all;
+            an epoch is as long as before.
         drop_last: leave out a last batch that is not full.
         gather: called as ``gather(pixels, ids, epoch)`` for the images of a batch, in one of the threads: it may
             augment them while it copies them. None copies.
@@ -84,6 +87,7 @@ class Loader(Generic[T]):
         batch_size: int,
         seed: int,
         shuffle: bool = True,
+        balanced: bool = False,
         drop_last: bool = False,
         gather: Gather | None = None,
         copies: int = 1,
@@ -94,7 +98,7 @@ class Loader(Generic[T]):
         self.labels = np.asarray(labels, np.int64)
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
-        self.shuffle, self.drop_last = shuffle, drop_last
+        self.shuffle, self.balanced, self.drop_last = shuffle, balanced, drop_last
         self.gather, self.copies, self.prepare = gather or gather_rows, copies, prepare
         self._check()
 
@@ -114,6 +118,8 @@ class Loader(Generic[T]):
                 f"{len(self.labels)} labels, ids {self.ids.min()} to {self.ids.max()}. "
                 "Pass the labels of the whole index, and ids that are numbers in it."
             )
+        if self.balanced and not self.shuffle:
+            raise ConfigError("Loader: balanced draws an order. Got balanced=True, shuffle=False. Leave one out.")
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -124,7 +130,10 @@ class Loader(Generic[T]):
         """The ids in the order of an epoch: a function of (seed, epoch)."""
         if not self.shuffle:
             return self.ids
-        return derive_rng(self.seed, Stream.ORDER, epoch).permutation(self.ids)
+        rng = derive_rng(self.seed, Stream.ORDER, epoch)
+        if self.balanced:
+            return rng.permutation(balanced_sample(self.ids, self.labels[self.ids], rng))
+        return rng.permutation(self.ids)
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[T]:
         """The prepared batches of an epoch, in order; from step `start` on.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from crossfade.data._crew import Crew, Progress
 from crossfade.data._reading import Findings, Job
 from crossfade.data.listing import Listing, Refusal, list_folder, show
 from crossfade.data.refusal import MAX_PIXELS
+from crossfade.data.sketch import SKETCH_BYTES
+from crossfade.data.twins import Twins, conflicts, find_twins, leaks
 from crossfade.errors import DataError
 
 
@@ -38,6 +42,7 @@ class Index:
         channels: 1 if every picture is grey, else 3.
         refused: files that are not used, with the reason.
         ignored: paths passed over without a look (dot-files, Thumbs.db, files outside class folders).
+        sketches: (N, 96) uint8, by which near-identical pictures are found; (0, 96) where they are not known.
     """
 
     root: Path
@@ -50,6 +55,7 @@ class Index:
     channels: int
     refused: tuple[Refusal, ...] = ()
     ignored: tuple[str, ...] = ()
+    sketches: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, SKETCH_BYTES), np.uint8))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -69,18 +75,37 @@ class Index:
         """Whether the folder came with train/ and perhaps val/ and test/."""
         return bool(self.parts) and self.parts[0] != ""
 
+    @cached_property
+    def twins(self) -> Twins:
+        """Which pictures are identical or near-identical; looked for once."""
+        return find_twins(self.paths, self.digests, self.sketches, self.sizes)
+
     @property
     def duplicates(self) -> list[list[str]]:
         """Groups of paths whose files hold the same bytes."""
-        keys = np.ascontiguousarray(self.digests).view(np.dtype((np.void, self.digests.shape[1])))[:, 0]
-        _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        groups: dict[int, list[str]] = {}
-        for picture in np.flatnonzero(counts[inverse] > 1).tolist():
-            groups.setdefault(int(inverse[picture]), []).append(self.paths[picture])
-        return sorted(groups.values())
+        return self._named(self.twins.copies)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The summary that ``crossfade scan --json`` prints."""
+    @property
+    def near_duplicates(self) -> list[list[str]]:
+        """Groups of paths that are near-identical, or identical, by a chain of pairs; without those of `duplicates`."""
+        copies = {tuple(pictures) for pictures in self.twins.copies}
+        return self._named(pictures for pictures in self.twins.together if tuple(pictures) not in copies)
+
+    @property
+    def imbalance(self) -> float:
+        """Pictures of the largest class for each of the smallest; infinite where a class has none."""
+        counts = list(self.counts.values())
+        return max(counts) / min(counts) if min(counts) else float("inf")
+
+    def _named(self, sets: Iterable[NDArray[np.int64]]) -> list[list[str]]:
+        return sorted(sorted(self.paths[picture] for picture in pictures.tolist()) for pictures in sets)
+
+    def as_dict(self, groups: NDArray[np.int64] | None = None) -> dict[str, Any]:
+        """The summary that ``crossfade scan --json`` prints.
+
+        Args:
+            groups: (N,) equal numbers for pictures of one patient, say; those in several parts are leaks, too.
+        """
         summary: dict[str, Any] = {
             "root": str(self.root),
             "images": len(self),
@@ -90,6 +115,9 @@ class Index:
             "duplicates": self.duplicates,
             "sizes": self._size_summary(),
             "channels": self.channels,
+            "near_duplicates": self.near_duplicates,
+            "conflicts": conflicts(self.paths, self.labels, self.classes, self.twins),
+            "leaks": leaks(self.paths, self.parts, self.twins, groups),
         }
         if self.has_parts:
             summary["parts"] = self._part_counts()
@@ -184,6 +212,7 @@ def join(listing: Listing, found: Findings, *, allow_empty: bool = False) -> Ind
         channels=1 if (found.shapes[kept, 2] == 1).all() else 3,
         refused=tuple(sorted(listing.refused + read, key=lambda refusal: refusal.path)),
         ignored=tuple(sorted(listing.ignored)),
+        sketches=found.sketches[kept],
     )
     if not allow_empty:
         index.check_trainable()

@@ -93,9 +93,9 @@ def comparison_page(comparison: record.Comparison) -> Page:
 
 def training_page(run: record.Run) -> Page:
     """The page of one training."""
-    data = sections.data({}, run.part_counts, run.classes)
+    data = sections.data(run.data, run.part_counts, run.classes)
     mix = record.setting(record.settings(run.config), "mix")
-    facts = sections.facts(run.config, [run], data, {})
+    facts = sections.facts(run.config, [run], data, run.data)
     facts += [("Time", words.duration(run.summary["seconds"]))] if run.summary.get("seconds") else []
     parts = {"test": "Test part", "val": "Validation part, best epoch", "last": "Validation part, last epoch"}
     found = [(title, words.mapping(run.summary.get(key))) for key, title in parts.items()]

@@ -58,6 +58,7 @@ class Run:
     confusion: np.ndarray | None  # (classes, classes) rows truth, columns predicted
     confusion_part: str
     notes: tuple[str, ...]
+    data: dict[str, Any] = field(default_factory=dict)  # empty in a run of a comparison, which has one for all
 
     def curve(self, part: str, name: str) -> np.ndarray:
         """One number per epoch, (epochs,) float64, NaN where the record has none."""
@@ -173,6 +174,7 @@ def read_run(folder: Path, seed: str = "") -> Run:
     """Read one training, whatever there is of it."""
     notes: list[str] = []
     confusion = _json(folder / "confusion.json", {}, notes)
+    data = _json(folder / "data.json", {}, notes) if (folder / "data.json").is_file() else {}
     return Run(
         folder=folder,
         seed=seed,
@@ -187,6 +189,7 @@ def read_run(folder: Path, seed: str = "") -> Run:
         confusion=_matrix(confusion.get("matrix"), notes),
         confusion_part=str(confusion.get("part") or ""),
         notes=tuple(notes),
+        data=data,
     )
 
 

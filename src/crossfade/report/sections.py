@@ -17,6 +17,7 @@ from crossfade.report.style import PALETTE
 MATRIX_MAX = 30  # classes; beyond that a matrix is no longer read, only the worst pairs are
 PAIRS = 20
 LISTED = 200
+UNEQUAL = 2  # times the pictures, from which on classes are called unequal
 PARTS = ("train", "val", "test")
 PICTURE_BUDGET = 1_900_000  # characters of a page spent on pictures, all arms together
 
@@ -331,6 +332,14 @@ class Data:
     ignored_count: int
     duplicates: list[list[str]]
     duplicate_groups: int
+    near_duplicates: list[list[str]]
+    near_groups: int
+    leaks: list[tuple[str, list[str]]]  # what is where, paths
+    leak_count: int
+    conflicts: list[tuple[str, list[str]]]
+    conflict_count: int
+    imbalance: str  # how unequal the classes are, "" where they are not
+    notes: list[str]  # what the split could not do, or groups it found
     has_scan: bool
 
 
@@ -338,7 +347,9 @@ def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], class
     """The data summary, from data.json where there is one, else from split.csv."""
     order, table = _class_table(scan, part_counts, classes)
     refused = _by_reason(words.listing(scan.get("refused")))
-    ignored, duplicates = words.listing(scan.get("ignored")), words.listing(scan.get("duplicates"))
+    ignored, duplicates, near, leaks, conflicts = (
+        words.listing(scan.get(key)) for key in ("ignored", "duplicates", "near_duplicates", "leaks", "conflicts")
+    )
     return Data(
         parts=order,
         classes=[(name, counts, sum(counts)) for name, counts in table],
@@ -347,10 +358,43 @@ def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], class
         refused=[(reason, len(items), items[:LISTED]) for reason, items in refused],
         ignored=[str(path) for path in ignored[:LISTED]],
         ignored_count=len(ignored),
-        duplicates=[[str(path) for path in words.listing(group)] for group in duplicates[:LISTED]],
+        duplicates=[_paths(group) for group in duplicates[:LISTED]],
         duplicate_groups=len(duplicates),
+        near_duplicates=[_paths(group) for group in near[:LISTED]],
+        near_groups=len(near),
+        leaks=_alike(leaks, "parts"),
+        leak_count=len(leaks),
+        conflicts=_alike(conflicts, "classes"),
+        conflict_count=len(conflicts),
+        imbalance=_imbalance([sum(counts) for _, counts in table]),
+        notes=[str(note) for note in words.listing(scan.get("split_notes"))],
         has_scan=bool(scan),
     )
+
+
+def _paths(value: Any) -> list[str]:
+    return [str(path) for path in words.listing(value)][:LISTED]
+
+
+KINDS = {"identical": "The same bytes", "near_identical": "Nearly the same", "group": "One group"}
+
+
+def _alike(found: Sequence[Any], where: str) -> list[tuple[str, list[str]]]:
+    """("The same bytes, train and test", paths) of the first leaks, or conflicts."""
+    shown = []
+    for one in map(words.mapping, found[:LISTED]):
+        places = " and ".join(words.line(name) for name in words.listing(one.get(where)))
+        shown.append((f"{KINDS.get(str(one.get('kind')), 'Alike')}, {places}", _paths(one.get("paths"))))
+    return shown
+
+
+def _imbalance(totals: Sequence[int]) -> str:
+    if not totals or max(totals) < UNEQUAL * min(totals):
+        return ""
+    if not min(totals):
+        return "A class has no picture at all."
+    ratio = max(totals) / min(totals)
+    return f"The largest class has {ratio:.1f} times the pictures of the smallest (the option balance makes up for it)."
 
 
 def _class_table(

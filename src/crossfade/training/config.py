@@ -64,7 +64,18 @@ class RunConfig:
     )
     max_pixels: int = _option(100_000_000, "pictures with more pixels are refused before they are decoded")
     val: float = _option(0.2, "share of the pictures kept for validation, where the folder is not split")
+    split_by: Literal["content", "name"] = _option(
+        "content", "content keeps pictures that are alike in one part; name trains on the first of each class by name"
+    )
+    group: str | None = _option(
+        None, "regular expression; pictures whose paths it finds the same text in stay together"
+    )
+    folds: int | None = _option(None, "validate on one of so many equal parts, in place of val")
+    fold: int | None = _option(None, "which of the folds, from 0 on")
     per_class: int | None = _option(None, "keep the first N training pictures of each class")
+    balance: Literal["none", "loss", "sampling"] = _option(
+        "none", "make small classes count as much as large ones, by weights in the loss or by how often they are shown"
+    )
     choose: Literal["best", "last"] | None = _option(
         None, "epoch to judge by: best on validation, or last; last where validation is all there is to judge by"
     )
@@ -90,6 +101,12 @@ class RunConfig:
         self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1")
         self._check("cache_gb", self.cache_gb is None or 0 <= self.cache_gb < math.inf, "0 or more")
         self._check("val", 0 < self.val < 1, "between 0 and 1")
+        self._check("folds", self.folds is None or self.folds >= 2, "2 or more")
+        self._check("folds", (self.folds is None) == (self.fold is None), "given together with fold")
+        self._check("fold", self.fold is None or 0 <= self.fold < (self.folds or 0), "from 0 to folds - 1")
+        for name in ("group", "folds"):
+            free = self.split_by == "content" or getattr(self, name) is None
+            self._check(name, free, "left out where split_by is name")
         self._check("per_class", self.per_class is None or self.per_class >= 1, "1 or more")
         self._check("max_pixels", self.max_pixels >= 1, "1 or more")
         self.augmentation()

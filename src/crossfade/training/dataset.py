@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from crossfade.data.cache import Cache, prepare
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.data.split import PARTS, Part, Split, first_per_class, split
+from crossfade.data.twins import leaks
 from crossfade.training.config import RunConfig
 from crossfade.vision.normalise import histogram
 from crossfade.vision.preprocess import Preprocess
@@ -50,7 +52,16 @@ class Pictures:
     def summary(self) -> dict[str, Any]:
         """What scan found, and what became of it: `data.json` of a comparison."""
         cached = {"size": self.cache.size, "channels": self.cache.channels}
-        return {**self.index.as_dict(), "parts": self.per_class(), **cached}
+        split = {"parts": self.per_class(), "leaks": self.leaks, "split_notes": list(self.split.notes)}
+        return {**self.index.as_dict(), **split, **cached}
+
+    @cached_property
+    def leaks(self) -> list[dict[str, Any]]:
+        """Pictures that are alike, or of one group, in more than one part; see `crossfade.data.twins.leaks`."""
+        parts = np.full(len(self.index), "", dtype="U5")
+        for part in PARTS:
+            parts[self.split.part(part)] = part
+        return leaks(self.index.paths, parts.tolist(), self.index.twins, self.split.groups)
 
 
 def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], None] | None = None) -> Pictures:
@@ -69,7 +80,15 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
         max_pixels=config.max_pixels,
         progress=progress,
     )
-    parts = split(index, seed=config.split_seed, val=config.val)
+    parts = split(
+        index,
+        seed=config.split_seed,
+        val=config.val,
+        by=config.split_by,
+        group=config.group,
+        folds=config.folds,
+        fold=config.fold,
+    )
     if config.per_class is not None:
         parts = first_per_class(parts, index.labels, config.per_class)
     return Pictures(index, cache, parts)

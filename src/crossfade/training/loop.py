@@ -31,6 +31,7 @@ from crossfade.mixing.policy import Policy
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import checkpoint, record
+from crossfade.training.balance import build_loss
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
@@ -90,6 +91,7 @@ class Training:
             split.train,
             batch_size=config.batch_size,
             seed=config.seed,
+            balanced=config.balance == "sampling",
             drop_last=len(split.train) % config.batch_size == 1 < config.batch_size,  # batch norm needs two
             gather=self._train_feed.gather,
             copies=2 if config.augmentation().append else 1,
@@ -100,7 +102,7 @@ class Training:
         self._schedule = build_schedule(config, len(self._loader))
         self._ema = Ema(self.model, config.ema) if config.ema else None
         self._lambdas = record.LambdaHistogram()
-        self._loss = partial(F.cross_entropy, reduction="none", label_smoothing=config.label_smoothing)
+        self._loss = build_loss(config, self.pictures, self.device)
 
     @property
     def judged_model(self) -> nn.Module:

@@ -225,7 +225,7 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def same_files(one: Cache, other: Cache) -> bool:
-    names = ("meta.json", "pixels.npy", "sums.npy", "shapes.npy", "digests.npy")
+    names = ("meta.json", "pixels.npy", "sums.npy", "shapes.npy", "digests.npy", "sketches.npy")
     return all((one.folder / name).read_bytes() == (other.folder / name).read_bytes() for name in names)
 
 
@@ -557,7 +557,8 @@ def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
     try:
         digests = np.random.default_rng(0).integers(0, 256, (number, 16), dtype=np.uint8)
         shapes = np.full((number, 3), 32, np.int32)
-        index = join(listing(), Findings(digests, shapes, np.zeros(number, np.uint32), []))
+        sketches = np.random.default_rng(1).integers(0, 256, (number, 96), dtype=np.uint8)
+        index = join(listing(), Findings(digests, shapes, np.zeros(number, np.uint32), sketches, []))
         done = split(index, seed=0)
         pixels = np.lib.stride_tricks.as_strided(
             np.zeros(48, np.uint8).reshape(1, 4, 4, 3), (number, 4, 4, 3), (0, 12, 3, 1)
@@ -565,7 +566,7 @@ def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
         loader = Loader(pixels, index.labels, done.train, batch_size=128, seed=0)
         batches = loader.epoch(0)
         next(batches)
-        del digests, shapes
+        del digests, shapes, sketches
         used = tracemalloc.get_traced_memory()[0] / number
         batches.close()
     finally:
@@ -578,7 +579,7 @@ def test_json_notes_are_plain(root: Path, home: Path) -> None:
     meta = json.loads((cache.folder / "meta.json").read_text())
     assert len(meta.pop("notes")) == 32
     assert meta == {
-        "version": 3,
+        "version": 4,
         "size": 16,
         "channels": 3,
         "fit": "stretch",

@@ -66,6 +66,21 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert len({tuple(one) for one in different}) == 5
 
 
+def test_this_very_order_stays() -> None:
+    """What a run of today saw must come out of the same seed tomorrow."""
+    assert order(1, ids=np.arange(10)) == [5, 6, 7, 4, 0, 2, 3, 1, 9, 8]
+
+
+def test_balanced_epochs_show_all_classes_equally_often() -> None:
+    ids = np.concatenate([np.arange(0, 48, 3), np.arange(1, 13, 3), [2]])  # 16, 4 and 1 pictures
+    one, again, other = (order(epoch, ids=ids, balanced=True) for epoch in (0, 0, 1))
+    assert len(one) == len(ids)
+    assert np.bincount(LABELS[one]).tolist() == [7, 7, 7]
+    assert set(one) <= set(ids.tolist())
+    assert one == again != other
+    assert order(0, ids=ids, balanced=True, threads=3) == one
+
+
 def test_an_epoch_can_start_in_the_middle() -> None:
     whole = [batch.ids.tolist() for batch in loader().epoch(2)]
     assert [batch.ids.tolist() for batch in loader().epoch(2, start=4)] == whole[4:]
@@ -132,6 +147,7 @@ def test_an_exception_surfaces_with_its_traceback(threads: int) -> None:
         ({"ids": [1, 2], "drop_last": True}, "at least one batch. Got 2 pictures"),
         ({"ids": [50]}, "ids 50 to 50"),
         ({"ids": [-1]}, "ids -1 to -1"),
+        ({"balanced": True, "shuffle": False}, "balanced draws an order"),
     ],
 )
 def test_arguments_that_make_no_sense(options: dict[str, Any], words: str) -> None:

@@ -3,21 +3,25 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from crossfade.data import Index, Split, first_per_class, read_split, scan, split, write_split
 from crossfade.errors import ConfigError, DataError
-from tests.unit.data.folders import pictures, write
+from tests.unit.data.folders import encode, pictures, write
 
 
 def index_of(counts: dict[str, int], parts: tuple[str, ...] = ()) -> Index:
     """An index that was never on disk: `counts` pictures of each class."""
     paths = tuple(f"{name}/{number}.png" for name, count in counts.items() for number in range(count))
     labels = np.repeat(np.arange(len(counts)), list(counts.values())).astype(np.int64)
-    digests = np.arange(16 * len(paths), dtype=np.int64).reshape(-1, 16).astype(np.uint8)
+    digests = np.zeros((len(paths), 16), np.uint8)
+    digests[:, :4] = np.arange(len(paths), dtype=np.uint32)[:, None].view(np.uint8)
     sizes = np.full((len(paths), 2), 8, np.int32)
     return Index(Path("/x"), tuple(counts), paths, labels, parts or ("",) * len(paths), sizes, digests, 3)
 
@@ -139,6 +143,176 @@ def test_first_per_class() -> None:
     assert few.val is done.val
     with pytest.raises(ConfigError, match="at least 1"):
         first_per_class(done, index.labels, 0)
+
+
+# ---------------------------------------------------------------------------------------------- what stays together
+
+
+def alike(index: Index, *sets: tuple[int, ...]) -> Index:
+    """The index with the same bytes in each set of pictures."""
+    digests = index.digests.copy()
+    for one in sets:
+        digests[list(one)] = digests[one[0]]
+    return dataclasses.replace(index, digests=digests)
+
+
+def parts_of(index: Index, done: Split) -> list[str]:
+    parts = [""] * len(index)
+    for part in ("train", "val", "test"):
+        for number in done.part(part):
+            parts[number] = part
+    return parts
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_stay_in_one_part(seed: int) -> None:
+    sets = [tuple(range(first, first + 3)) for first in range(0, 60, 5)] + [(70, 71)]
+    index = alike(index_of({"a": 50, "b": 50}), *sets, (3, 98))
+    done = split(index, seed=seed, val=0.2, test=0.2)
+    parts = parts_of(index, done)
+    assert covers(index, done)
+    for one in [*sets, (3, 98)]:
+        assert len({parts[picture] for picture in one}) == 1
+    for part, count in (("train", 60), ("val", 20), ("test", 20)):
+        assert parts.count(part) == count
+
+
+def test_near_identical_pictures_stay_in_one_part(tmp_path: Path) -> None:
+    files = pictures({"a": 30, "b": 30}, size=32)
+    for number in range(0, 30, 3):
+        small = Image.open(BytesIO(files[f"a/{number:03d}.png"])).resize((16, 16))
+        files[f"a/{number:03d}-small.png"] = encode(small)
+    index = scan(write(tmp_path, files))
+    assert len(index.near_duplicates) == 10
+    for seed in range(3):
+        part = dict(zip(index.paths, parts_of(index, split(index, seed=seed, val=0.5)), strict=True))
+        assert all(part[f"a/{n:03d}.png"] == part[f"a/{n:03d}-small.png"] for n in range(0, 30, 3))
+        assert list(part.values()).count("val") == 35
+
+
+def grouped(patients: int = 20, each: int = 6) -> Index:
+    index = index_of({"a": patients * each // 2, "b": patients * each // 2})
+    paths = tuple(f"{'ab'[k % 2]}/p{k // each:02d}_{k}.png" for k in range(patients * each))
+    return dataclasses.replace(index, paths=paths, labels=np.arange(len(paths)) % 2)
+
+
+def test_a_patients_pictures_stay_in_one_part() -> None:
+    index = grouped()
+    done = split(index, seed=0, val=0.2, group=r"/(p\d+)_")
+    patients = [{index.paths[number][2:5] for number in done.part(part)} for part in ("train", "val")]
+    assert not patients[0] & patients[1]
+    assert len(patients[1]) == 4
+    assert np.bincount(index.labels[done.val]).tolist() == [12, 12]
+    assert done.notes == (r"group /(p\d+)_: 20 groups",)
+    assert done.groups is not None
+    assert len(np.unique(done.groups)) == 20
+    assert split(index, seed=0, val=0.2).groups is None
+
+
+def test_paths_that_do_not_match_a_group_are_counted() -> None:
+    index = grouped()
+    done = split(index, seed=0, group="(p0[0-4])")
+    assert "5 groups; 90 paths do not match and stand alone, such as 'a/p05_30.png'" in done.notes[0]
+    with pytest.raises(ConfigError, match=r"group: must match paths such as 'a/p00_0.png'. Got 'patient'"):
+        split(index, seed=0, group="patient")
+    with pytest.raises(ConfigError, match=r"group: must be a regular expression. Got '\('"):
+        split(index, seed=0, group="(")
+
+
+def test_a_class_whose_pictures_all_belong_together_is_said() -> None:
+    index = alike(index_of({"a": 10, "b": 6}), tuple(range(10, 16)))
+    done = split(index, seed=0)
+    assert np.bincount(index.labels[done.val], minlength=2).tolist() == [2, 0]
+    assert done.notes == ("val has no picture of class 'b': all of them belong together",)
+    with pytest.raises(DataError, match=r"val needs a picture\. Got none"):
+        split(alike(index, tuple(range(10))), seed=0)
+
+
+def test_groups_do_not_depend_on_the_order_of_the_pictures() -> None:
+    index = alike(grouped(), (0, 7), (20, 90, 100))
+    turned = np.random.default_rng(0).permutation(len(index))
+    other = dataclasses.replace(
+        index, paths=tuple(index.paths[i] for i in turned), labels=index.labels[turned], digests=index.digests[turned]
+    )
+    for options in ({}, {"group": r"/(p\d+)_"}, {"folds": 3, "fold": 1}):
+        one, two = (split(each, seed=0, **options) for each in (index, other))
+        assert names(index, one.val) == names(other, two.val)
+
+
+# --------------------------------------------------------------------------------------------------------- folds
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_every_picture_is_once_in_val(folds: int) -> None:
+    index = alike(index_of({"a": 23, "b": 40, "c": 8}), (0, 1, 2), (25, 30))
+    each = [split(index, seed=4, folds=folds, fold=fold) for fold in range(folds)]
+    assert sorted(np.concatenate([one.val for one in each]).tolist()) == list(range(len(index)))
+    sizes = [len(one.val) for one in each]
+    assert max(sizes) - min(sizes) <= 1
+    for one in each:
+        assert covers(index, one)
+        parts = parts_of(index, one)
+        assert parts[0] == parts[1] == parts[2]
+        counts = np.bincount(index.labels[one.val], minlength=3)
+        assert (np.abs(counts - np.array([23, 40, 8]) / folds) < 1).all()
+
+
+def test_folds_keep_a_ready_made_test() -> None:
+    index = ready_made("train", "test")
+    done = split(index, seed=0, folds=5, fold=4)
+    assert len(done.test) == 20
+    assert len(done.val) == 4
+    assert covers(index, done)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"folds": 1, "fold": 0}, "folds is 2 or more"),
+        ({"folds": 5}, "folds is 2 or more"),
+        ({"fold": 1}, "folds is 2 or more"),
+        ({"folds": 5, "fold": 5}, "folds is 2 or more"),
+        ({"folds": 5, "fold": -1}, "folds is 2 or more"),
+        ({"folds": 5, "fold": 0, "test": 0.2}, r"into train and val. Got test=0.2"),
+        ({"by": "chance"}, 'by is "content" or "name". Got \'chance\''),
+        ({"by": "name", "group": "(a)"}, "nothing but the names"),
+        ({"by": "name", "folds": 5, "fold": 0}, "nothing but the names"),
+    ],
+)
+def test_options_that_exclude_each_other(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        split(index_of({"a": 10, "b": 10}), seed=0, **options)
+
+
+def test_folds_beside_a_val_folder_are_refused() -> None:
+    with pytest.raises(ConfigError, match="a folder with a val part"):
+        split(ready_made("train", "val"), seed=0, folds=5, fold=0)
+
+
+def test_more_folds_than_pictures_are_refused() -> None:
+    with pytest.raises(DataError, match=r"each of the 5 folds\. Got 4 of class 'b'"):
+        split(index_of({"a": 10, "b": 4}), seed=0, folds=5, fold=0)
+
+
+# ------------------------------------------------------------------------------------------------------- by name
+
+
+def test_by_name_the_first_of_each_class_train() -> None:
+    """The first 80 % of each class, in natural order: 10 after 9."""
+    index = index_of({"a": 10, "b": 21})
+    done = split(index, seed=0, by="name")
+    assert [index.paths[number] for number in done.val] == [f"a/{n}.png" for n in (8, 9)] + [
+        f"b/{n}.png" for n in (17, 18, 19, 20)
+    ]
+    assert covers(index, done)
+    assert np.array_equal(done.val, split(index, seed=1, by="name").val)
+
+
+def test_by_name_test_comes_last_and_nothing_is_moved() -> None:
+    index = alike(index_of({"a": 10, "b": 10}), (0, 9))
+    done = split(index, seed=0, by="name", val=0.2, test=0.1)
+    assert [index.paths[number] for number in done.test] == ["a/9.png", "b/9.png"]
+    assert [index.paths[number] for number in done.val] == ["a/7.png", "a/8.png", "b/7.png", "b/8.png"]
 
 
 # ------------------------------------------------------------------------------------------------- split.csv
