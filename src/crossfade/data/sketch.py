@@ -3,9 +3,9 @@
     bytes 0..63    8 x 8 means of (R + 2 G + B) / 4
     bytes 64..95   4 x 4 means of (R, B)
 
-A mean is taken over an exact share of the picture, parts of pixels included; of a picture with many lines, over
-evenly spread ones. All sums are of whole numbers that float32 (below 2^24) or float64 holds exactly, so a sketch
-depends neither on the machine nor on the order of adding.
+A mean is taken over an equal number of lines, which are repeated or left out evenly where a picture has not a multiple
+of 8 of them, and over exact shares of the width. All sums are of whole numbers below 2^24, which float32 holds exactly:
+a sketch depends neither on the machine nor on the order of adding.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ CELLS = 8
 COLOUR_CELLS = CELLS // 2
 GREY_BYTES = CELLS * CELLS
 SKETCH_BYTES = GREY_BYTES + 2 * COLOUR_CELLS**2
-MOST_LINES = 128  # that are looked at
-SMALL = 64  # columns up to which one large product for all pictures is faster than one for each
+MOST_LINES = 128  # that are looked at, and ...
+MOST_COLUMNS = 512  # ... columns; products this small are not worth threads to the linear algebra library, either
 
 
 class Sketcher:
@@ -32,10 +32,12 @@ class Sketcher:
         self.waiting: dict[tuple[int, ...], tuple[list[int], list[Pixels]]] = {}
 
     def add(self, row: int, image: Pixels) -> None:
-        """Take in an (H, W, C) picture; only the lines that will be looked at are kept until `finish`."""
-        height = image.shape[0]
-        if height > MOST_LINES:
-            image = image[(np.arange(MOST_LINES) * 2 + 1) * height // (2 * MOST_LINES)]
+        """Take in an (H, W, C) picture; only what will be looked at is kept until `finish`."""
+        height, width = image.shape[:2]
+        if height % CELLS or height > MOST_LINES:
+            image = image[_spread(height, MOST_LINES)]
+        if width > MOST_COLUMNS:
+            image = image[:, _spread(width, MOST_COLUMNS)]
         rows, images = self.waiting.setdefault(image.shape, ([], []))
         rows.append(row)
         images.append(image)
@@ -50,22 +52,24 @@ class Sketcher:
 
 
 def sketch(images: Pixels) -> Pixels:
-    """(n, H, W, C) pictures of at most `MOST_LINES`, C 1 or 3, -> (n, 96)."""
+    """(n, H, W, C) pictures, H a multiple of 8 up to `MOST_LINES`, W up to `MOST_COLUMNS`, C 1 or 3, -> (n, 96)."""
     n, height, width, channels = images.shape
-    down, across = _shares(height, CELLS), _across(width, channels)
-    lines = images.reshape(n, height, width * channels).astype(np.float32)
-    if width <= SMALL:
-        wide = lines.reshape(n * height, -1) @ across
-        sums = down.astype(np.float64) @ wide.reshape(n, height, 2 * CELLS)
-    else:
-        sums = (down @ lines).astype(np.float64) @ across
+    lines = images.reshape(n * CELLS, height // CELLS, width * channels)
+    added = lines[:, 0].astype(np.uint16)
+    for line in range(1, height // CELLS):
+        added += lines[:, line]
+    sums = added.reshape(n, CELLS, width * channels).astype(np.float32) @ _across(width, channels)
     grey = sums[:, :, :CELLS].reshape(n, GREY_BYTES)
     colour = sums[:, 0::2, CELLS:] + sums[:, 1::2, CELLS:]
-    means = np.concatenate([grey, colour.reshape(n, -1)], axis=1) / (4 * height * width)
+    means = np.concatenate([grey, colour.reshape(n, -1)], axis=1) / np.float64(height // CELLS * width * 4)
     return np.floor(means + 0.5).astype(np.uint8)
 
 
-@lru_cache(256)
+def _spread(side: int, wanted: int) -> NDArray[np.int64]:
+    """So many lines or columns, evenly spread, some of them twice if there are fewer."""
+    return (np.arange(wanted) * 2 + 1) * side // (2 * wanted)
+
+
 def _shares(side: int, cells: int) -> NDArray[np.float32]:
     """(cells, side): how much of each pixel is in each cell, in eighths; a row adds up to side * 8 / cells."""
     edges = np.arange(cells + 1) * (side * CELLS // cells)

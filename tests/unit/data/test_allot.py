@@ -80,3 +80,11 @@ def test_groups_of_several_classes_are_divided_evenly(seed: int) -> None:
     parts = allot(group, labels, rng.random(400), shares(labels, 3, 0.25))
     got = np.bincount(labels[parts == 0], minlength=3) / np.bincount(labels)
     assert np.abs(got - 0.25).max() < 0.08
+
+
+def test_large_groups_go_first() -> None:
+    """In the other order the group of 2 would train, the group of 8 too, and nothing would be left to validate."""
+    group = np.repeat([0, 1], [2, 8])
+    ranks = np.repeat([0.1, 0.9], [2, 8])
+    parts = allot(group, np.zeros(10, np.int64), ranks, np.array([[2], [8]]))
+    assert parts.tolist() == [0] * 2 + [1] * 8

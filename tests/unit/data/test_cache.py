@@ -369,6 +369,7 @@ def test_only_damaged_pictures_are_decoded_again(
     [
         lambda folder: flip(folder / "sums.npy", -1),
         lambda folder: flip(folder / "digests.npy", -1),
+        lambda folder: flip(folder / "sketches.npy", -1),
         lambda folder: flip(folder / "shapes.npy", 3),
         lambda folder: flip(folder / "shapes.npy", -5),
         lambda folder: os.truncate(folder / "sums.npy", 100),

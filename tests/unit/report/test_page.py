@@ -213,6 +213,28 @@ def test_beyond_thirty_classes_the_worst_pairs_are_listed(training):
     assert "c4 c9 15 75.0%" in words_of(html)
 
 
+def test_leaks_conflicts_and_unequal_classes_are_warned_of(comparison):
+    folder = comparison()
+    assert "more than one part" not in page(folder)
+    change(
+        folder / "data.json",
+        parts={"train": {"daisy": 40, "rose": 10, "tulip": 5}, "test": {"daisy": 2, "rose": 2, "tulip": 1}},
+        leaks=[{"kind": "near_identical", "parts": ["train", "test"], "paths": ["test/a.png", "train/b.png"]}] * 300,
+        conflicts=[{"kind": "identical", "classes": ["rose", "tulip"], "paths": ["rose/a.png", "tulip/b.png"]}],
+        near_duplicates=[["test/a.png", "train/b.png"]],
+        split_notes=["val has no picture of class 'tulip': all of them belong together"],
+    )
+    found = Outline(page(folder)).text
+    assert "300 pictures or groups are in more than one part." in found
+    assert "Nearly the same, train and test: test/a.png = train/b.png" in found
+    assert "and 100 more" in found
+    assert "1 picture is under more than one class: the labels contradict each other." in found
+    assert "The same bytes, rose and tulip: rose/a.png = tulip/b.png" in found
+    assert "1 group of near-identical pictures" in found
+    assert "The largest class has 7.0 times the pictures of the smallest" in found
+    assert "val has no picture of class 'tulip': all of them belong together." in found
+
+
 @pytest.mark.parametrize("n", [25, 100])
 def test_no_name_becomes_markup(comparison, tmp_path, n):
     """A page of hostile names has exactly the elements and attributes of the same page with plain ones."""
@@ -239,6 +261,13 @@ def test_no_name_becomes_markup(comparison, tmp_path, n):
             seeds=names[:2],
         )
         change(folder / "environment.json", **{names[2]: names[5], names[6]: 1})
+        change(
+            folder / "data.json",
+            near_duplicates=[names[:2]],
+            leaks=[{"kind": "identical", "parts": names[:2], "paths": names}],
+            conflicts=[{"kind": names[0], "classes": names[1:3], "paths": names}],
+            split_notes=names,
+        )
         pages.append(page(folder))
     hostile, plain = map(Outline, pages)
     assert hostile.elements == plain.elements
