@@ -61,6 +61,7 @@ def test_minmax_reaches_exactly_0_and_1() -> None:
 def test_a_constant_picture_becomes_0_to_the_last_bit(how: str) -> None:
     constant = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(3, 2).repeat(3, 3)
     assert (normalise(constant, how) == 0).all()
+    assert (measure(histogram(constant), how)[1] == 1).all()
 
 
 def test_a_picture_without_spread_between_its_percentiles_keeps_its_own() -> None:
