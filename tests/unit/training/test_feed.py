@@ -47,3 +47,9 @@ def test_a_device_is_shown_what_the_host_is(augment: Augment) -> None:
     ids = np.tile(IDS, 2)
     assert torch.equal(shown(make(OnDevice, augment), ids, 1), shown(make(Feed, augment), ids, 1))
     assert not torch.equal(shown(make(OnDevice, AUGMENT), ids, 1), shown(make(OnDevice, AUGMENT), ids, 2))
+
+
+def test_a_policy_knows_how_much_of_the_training_is_done() -> None:
+    feed = Feed(ORDINARY, torch.device("cpu"), policy=cf.Until(cf.MixUp(1.0), 0.5), seed=3, epochs=4)
+    lambdas = [feed.prepare(Batch(PIXELS[IDS], IDS, IDS, epoch, 0)).plan.lam for epoch in range(4)]
+    assert [bool((lam == 1).all()) for lam in lambdas] == [False, False, True, True]
