@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from crossfade.errors import ConfigError
@@ -118,6 +117,6 @@ class Preprocess:
 
 def check_threshold(at: object) -> None:
     """Raise ConfigError unless `at` is a level or "otsu"."""
-    level = isinstance(at, Real) and not isinstance(at, bool) and 0 <= float(at) <= 255
+    level = isinstance(at, int | float) and not isinstance(at, bool) and 0 <= at <= 255
     if not level and at != "otsu":
         raise ConfigError(f'threshold: must be from 0 to 255, or "otsu". Got {at!r}.')
