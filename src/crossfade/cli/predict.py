@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from crossfade.cli.progress import printable, say
-from crossfade.errors import DataError
+from crossfade.errors import ConfigError, DataError
 
 Pictures = Annotated[list[Path], Parameter(negative="", help="pictures, or folders of pictures")]
 
@@ -30,6 +30,9 @@ def predict(
     ] = None,
 ) -> int:
     """Name the classes of pictures. Of one that cannot be read it says so, does the others, and leaves with 1."""
+    if top < 1:
+        raise ConfigError(f"predict: --top must be 1 or more. Got {top}. Pass --top 3, say.")
+
     from crossfade.training.predict import Prediction, load_run
 
     predictor = load_run(run, name=weights)
@@ -69,7 +72,7 @@ def _expand(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 
 def _row(one: Any, classes: Sequence[str], top: int) -> dict[str, Any]:
-    best = one.probabilities.argsort()[::-1][: max(1, top)]
+    best = one.probabilities.argsort()[::-1][:top]
     return {"path": str(one.path), "classes": {classes[k]: round(float(one.probabilities[k]), 6) for k in best}}
 
 
@@ -81,7 +84,6 @@ def _line(row: dict[str, Any]) -> str:
 
 def _write_csv(path: Path, classes: Sequence[str], found: Sequence[Any]) -> None:
     from crossfade.data.table import write_table
-    from crossfade.errors import ConfigError
 
     rows = [
         [one.path, one.refused or "", *([] if one.probabilities is None else [f"{p:.6f}" for p in one.probabilities])]
