@@ -233,3 +233,16 @@ def test_links_in_circles_and_too_little_memory_are_one_sentence(call: Call, cor
     code, _, err = call(*[corners if word == "DATA" else word for word in command])
     assert code in (1, 2)
     assert err.strip().splitlines()[-1].startswith("crossfade: ")
+
+
+def test_pictures_in_train_and_val_are_said(call: Call, tmp_path: Path) -> None:
+    root = write_corners(tmp_path / "photos/train", each=6).parent
+    for corner in ("corner0", "corner1", "corner2"):
+        (root / "val" / corner).mkdir(parents=True)
+        (root / "train" / corner / "000.png").rename(root / "val" / corner / "000.png")
+    arguments = ["preview", root, "-o", "mix.png", "--force"]
+    code, _, err = call(*arguments)
+    assert code == 0
+    assert "byte for byte" not in err
+    (root / "val/corner1/again.png").write_bytes((root / "train/corner0/001.png").read_bytes())
+    assert "\n1 pictures of val and test are in train, too" in call(*arguments)[2]

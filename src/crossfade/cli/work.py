@@ -25,6 +25,8 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
         pictures = open_pictures(data, config, progress=tick)
     parts = ", ".join(f"{sum(counts.values()):,} {part}" for part, counts in pictures.per_class().items())
     say(f"{data}: {len(pictures.classes)} classes; {parts}; {pictures.cache.size} pixels a side")
+    if leaked := pictures.leaked():
+        say(f"{leaked:,} pictures of val and test are in train, too, byte for byte: accuracies may flatter")
     if pictures.cache.mended:
         say(f"{pictures.cache.mended:,} pictures were damaged in the cache and were decoded anew")
     if pictures.cache.on_the_fly:

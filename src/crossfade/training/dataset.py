@@ -47,6 +47,13 @@ class Pictures:
         }
         return {part: dict(zip(self.classes, map(int, n), strict=True)) for part, n in counts.items() if n.any()}
 
+    def leaked(self) -> int:
+        """How many pictures of val and test are in train, too, byte for byte."""
+        digests = self.index.digests
+        taught = {row.tobytes() for row in digests[self.split.train]}
+        held_out = np.concatenate([self.split.val, self.split.test])
+        return sum(row.tobytes() in taught for row in digests[held_out])
+
     def summary(self) -> dict[str, Any]:
         """What scan found, and what became of it: `data.json` of a comparison."""
         cached = {"size": self.cache.size, "channels": self.cache.channels}
