@@ -23,7 +23,7 @@ from crossfade.data.decode import Decoder, Pixels, read_header
 from crossfade.data.files import read_below
 from crossfade.data.fit import Fit, fit_square, to_channels
 from crossfade.data.refusal import RefusedPicture
-from crossfade.data.sketch import SKETCH_BYTES, Sketcher
+from crossfade.data.sketch import SKETCH_BYTES, Sketcher, is_regular, sketch_rows
 from crossfade.errors import CacheError
 
 DIGEST_BYTES = 16
@@ -146,6 +146,7 @@ class Reader:
         self.job = job
         self.rows = np.zeros((0, job.size, job.size, job.channels), np.uint8)
         self.sketcher = Sketcher()
+        self.alike: list[int] = []  # rows of the chunk that hold a picture as it was decoded
         self.output = self.folder = None
         if job.output is not None:
             flags = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -165,7 +166,7 @@ class Reader:
         Raises:
             OSError: the rows cannot be written.
         """
-        if self.output is not None and len(self.rows) < len(names):
+        if len(self.rows) < len(names):
             self.rows = np.zeros((len(names), *self.rows.shape[1:]), np.uint8)
         digests: list[bytes] = []
         shapes: list[tuple[int, ...]] = []
@@ -187,7 +188,12 @@ class Reader:
             digests.append(digest)
             shapes.append(shape)
         sums = b"" if self.output is None else self._write(first, self.rows[: len(names)])
-        sketches = self.sketcher.finish(len(names)).tobytes() if self.job.what == "decode" else b""
+        sketches = b""
+        if self.job.what == "decode":
+            found = self.sketcher.finish(len(names))
+            sketch_rows(self.rows, self.alike, found)
+            sketches = found.tobytes()
+            self._expect(shapes[0])
         times = np.array(stamps, np.int64).tobytes() if self.job.stamps else b""
         return Chunk(b"".join(digests), np.array(shapes, np.int32).tobytes(), sums, sketches, times, refused)
 
@@ -206,21 +212,29 @@ class Reader:
             return lambda row, data: (0, 0, 0)
         if job.what == "header":
             return lambda row, data: read_header(data, max_pixels=job.max_pixels)
-        decode, note = Decoder(job.max_pixels), self.sketcher.add
-        wanted = None if self.output is None else rows.shape[1:]
+        decode, note, alike, writes = Decoder(job.max_pixels), self.sketcher.add, self.alike, self.output is not None
+        wanted = rows.shape[1:]
+        easy = is_regular(wanted)
+        alike.clear()
 
         def decode_into_row(row: int, data: bytes) -> tuple[int, ...]:
             image = decode(data)
-            note(row, image)
             shape = image.shape
-            if wanted is None:
+            if easy and shape == wanted:
+                rows[row] = image
+                alike.append(row)
                 return shape
-            if shape != wanted:
-                image = to_channels(fit_square(image, job.size, job.fit), job.channels)
-            rows[row] = image
+            note(row, image)
+            if writes:
+                rows[row] = to_channels(fit_square(image, job.size, job.fit), job.channels)
             return shape
 
         return decode_into_row
+
+    def _expect(self, shape: tuple[int, ...]) -> None:
+        """Where no rows are written, keep room for small pictures of the shape that came last."""
+        if self.output is None and is_regular(shape) and shape != self.rows.shape[1:]:
+            self.rows = np.zeros((0, *shape), np.uint8)
 
     def _write(self, first: int, rows: Pixels) -> bytes:
         assert self.output is not None

@@ -10,6 +10,7 @@ a sketch depends neither on the machine nor on the order of adding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +24,16 @@ GREY_BYTES = CELLS * CELLS
 SKETCH_BYTES = GREY_BYTES + 2 * COLOUR_CELLS**2
 MOST_LINES = 128  # that are looked at, and ...
 MOST_COLUMNS = 512  # ... columns; products this small are not worth threads to the linear algebra library, either
+
+
+AT_A_TIME = 64  # pictures that stay in the processor's cache meanwhile
+SMALL = 1 << 15  # bytes of a picture that is small
+
+
+def is_regular(shape: tuple[int, ...]) -> bool:
+    """Whether pictures of this shape are small and need no `Sketcher.add`."""
+    height, width, channels = shape
+    return height > 0 and height % CELLS == 0 and height <= MOST_LINES and height * width * channels <= SMALL
 
 
 class Sketcher:
@@ -49,6 +60,14 @@ class Sketcher:
             sketches[rows] = sketch(np.stack(images))
         self.waiting.clear()
         return sketches
+
+
+def sketch_rows(rows: Pixels, chosen: Sequence[int], sketches: Pixels) -> None:
+    """Sketch the pictures ``rows[chosen]``, of a regular shape, into ``sketches[chosen]``."""
+    for first in range(0, len(chosen), AT_A_TIME):
+        some = chosen[first : first + AT_A_TIME]
+        unbroken = some[-1] - some[0] + 1 == len(some)
+        sketches[some] = sketch(rows[some[0] : some[-1] + 1] if unbroken else rows[some])
 
 
 def sketch(images: Pixels) -> Pixels:

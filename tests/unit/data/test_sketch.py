@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from crossfade.data.sketch import MOST_COLUMNS, MOST_LINES, Sketcher, sketch
+from crossfade.data._reading import Job, Reader
+from crossfade.data.sketch import MOST_COLUMNS, MOST_LINES, SKETCH_BYTES, Sketcher, is_regular, sketch, sketch_rows
 from tests.unit.data.folders import noise
 
 
@@ -70,3 +74,32 @@ def test_shapes_in_any_order_come_back_in_their_rows() -> None:
     assert not together[1].any()
     assert np.array_equal(together[[0, 2, 3, 4]], np.concatenate([sketches(image) for image in images]))
     assert not sketcher.finish(5).any()
+
+
+@pytest.mark.parametrize("chosen", [list(range(70)), [0, 1, 5, 69], []])
+def test_rows_are_sketched_as_if_they_were_added(chosen: list[int]) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8)
+    found = np.zeros((70, SKETCH_BYTES), np.uint8)
+    sketch_rows(rows, chosen, found)
+    assert np.array_equal(found[chosen], sketches(*rows)[chosen])
+    assert not np.delete(found, chosen, axis=0).any()
+
+
+def test_which_shapes_need_no_adding() -> None:
+    assert is_regular((32, 32, 3))
+    assert is_regular((8, 5, 1))
+    assert not any(map(is_regular, [(0, 0, 0), (33, 32, 3), (136, 8, 1), (128, 128, 3)]))
+
+
+def test_a_reader_sketches_each_picture_once_whatever_came_before(tmp_path: Path) -> None:
+    """Shapes change from file to file and from chunk to chunk, with rows to write and without."""
+    images = [noise(*shape, seed=n) for n, shape in enumerate([(8, 8), (8, 8), (16, 8), (9, 9), (16, 8), (8, 8)])]
+    names = [f"{n}.png" for n in range(len(images))]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    (tmp_path / "rows").write_bytes(b"")
+    for output in (None, str(tmp_path / "rows")):
+        reader = Reader(Job("decode", f"{tmp_path}/", 10**6, output, 0, 8))
+        found = b"".join(reader.chunk(n, names[n : n + 2]).sketches for n in (0, 2, 4))
+        reader.close()
+        assert np.array_equal(np.frombuffer(found, np.uint8).reshape(6, -1), sketches(*images))
