@@ -24,9 +24,8 @@ GREY_BYTES = CELLS * CELLS
 SKETCH_BYTES = GREY_BYTES + 2 * COLOUR_CELLS**2
 MOST_LINES = 128  # that are looked at, and ...
 MOST_COLUMNS = 512  # ... columns; products this small are not worth threads to the linear algebra library, either
-LARGE = 1 << 15  # bytes from which on it is quicker to add the lines of a picture while it is in the processor's cache
-
-PILE, PILE_BYTES = 64, 1 << 18
+LARGE = 1 << 16  # bytes from which on the lines of a picture are added up at once, rather than copied
+PILE, PILE_BYTES = 64, 1 << 19
 FEW_SHAPES = 8  # for which room is kept from chunk to chunk
 
 
