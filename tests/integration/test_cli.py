@@ -168,6 +168,7 @@ def test_preview_of_everything_into_a_folder(call: Call, corners: Path) -> None:
         (["compare", "DATA", "--seeds", "two"], 2, "seeds"),
         (["train", "nowhere"], 1, "must exist"),
         (["predict", "nowhere", "x.png"], 2, "no run with weights"),
+        (["predict", "nowhere", "x.png", "--top", "0"], 2, "--top must be 1 or more. Got 0"),
         (["report", "nowhere"], 1, "report"),
     ],
 )

@@ -169,3 +169,80 @@ def test_a_picture_gone_between_listing_and_predicting_is_named(call: Call, mess
     assert code == 1
     assert len(json.loads(out)) == 1
     assert "999.png: picture: refused as unreadable. Got No such file or directory." in err
+
+
+def test_a_table_of_predictions_replaces_neither_pictures_nor_other_files(call: Call, messy: Path) -> None:
+    assert call("train", messy, *QUICK, "--out", "run")[0] == 0
+    before = contents(messy)
+    picture = messy / "corner2/000.png"
+    for pictures, table, words in (
+        (messy, messy / "corner2/found.csv", "only read"),
+        (picture, picture, "only read"),
+        (picture, "run/summary.json", "exists"),
+    ):
+        code, _, err = call("predict", "run", pictures, "--csv", table)
+        assert (code, words in err) == (2, True), err
+        assert words == "exists" or call("predict", "run", pictures, "--csv", table, "--force")[0] == 2
+    assert contents(messy) == before
+    Path("found.csv").write_text("old")
+    assert call("predict", "run", picture, "--csv", "found.csv", "--force")[0] == 0
+    assert Path("found.csv").read_text() != "old"
+
+
+def test_predict_says_all_names_in_one_line_each(call: Call, messy: Path) -> None:
+    (messy / "corner1").rename(messy / "\x1b[31m\nred")
+    assert call("train", messy, *QUICK, "--out", "run")[0] == 0
+    code, out, err = call("predict", "run", messy / "corner2/000.png", "n" * 300 + ".png")
+    assert code == 1, "a name that is too long does not stop the others"
+    assert "too long" in err
+    assert r"\x1b[31m\nred" in out
+    assert out.count("\n") == 1
+    assert call("predict", "run", "gone.png")[1] == ""
+    assert call("predict", "run", messy, "--top", 0)[0] == 2
+
+
+def test_no_cache_and_no_run_where_the_pictures_are(
+    call: Call, messy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("train", messy, *QUICK, "--out", "run")[0] == 0
+    inside = messy.rename("run/photos")
+    before = contents(inside)
+    code, _, err = call("train", inside, *QUICK, "--out", "run", "--force")
+    assert code == 2
+    assert "holds the folder of pictures" in err
+    monkeypatch.setenv("CROSSFADE_CACHE", str(inside / ".cache"))
+    code, _, err = call("train", inside, *QUICK, "--out", "other")
+    assert code == 1
+    assert "only read" in err
+    assert contents(inside) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "DATA", "--out", "round/run"],
+        ["compare", "DATA", "--out", "round"],
+        ["preview", "DATA", "--out", "round"],
+        ["scan", "DATA", "--quarantine", "round/list.csv"],
+        ["train", "round"],
+        ["train", "DATA", "--size", "10000000", "--model", "cnn4"],
+    ],
+)
+def test_links_in_circles_and_too_little_memory_are_one_sentence(call: Call, corners: Path, command: list[str]) -> None:
+    Path("round").symlink_to("round")
+    code, _, err = call(*[corners if word == "DATA" else word for word in command])
+    assert code in (1, 2)
+    assert err.strip().splitlines()[-1].startswith("crossfade: ")
+
+
+def test_pictures_in_train_and_val_are_said(call: Call, tmp_path: Path) -> None:
+    root = write_corners(tmp_path / "photos/train", each=6).parent
+    for corner in ("corner0", "corner1", "corner2"):
+        (root / "val" / corner).mkdir(parents=True)
+        (root / "train" / corner / "000.png").rename(root / "val" / corner / "000.png")
+    arguments = ["preview", root, "-o", "mix.png", "--force"]
+    code, _, err = call(*arguments)
+    assert code == 0
+    assert "leak" not in err
+    (root / "val/corner1/again.png").write_bytes((root / "train/corner0/001.png").read_bytes())
+    assert "leak from part to part (1 identical)" in call(*arguments)[2]

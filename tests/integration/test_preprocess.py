@@ -26,7 +26,7 @@ from crossfade.training.predict import load_run
 from crossfade.training.record import make_folder
 from crossfade.training.run import choose_normalisation, open_bench, train_one
 from crossfade.vision.augment import Augment, Augmentation
-from crossfade.vision.normalise import normalise
+from crossfade.vision.normalise import Normalisation, normalise
 from crossfade.vision.preprocess import Preprocess
 from tests.scale import scaled
 
@@ -103,18 +103,29 @@ def test_statistics_never_see_validation_pictures(photographs: Path, tmp_path: P
     parts = split(index, seed=0, val=0.2, by="name")  # by content, pictures that become white would move together
     for how in ("standard", "minmax", "percentile"):
         found = {}
-        for part, value in (("nowhere", None), ("val", 255), ("train", 255)):
+        for part in ("nowhere", "val", "train"):
             root = tmp_path / how / part
             for number, path in enumerate(index.paths):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 pixels = np.asarray(Image.open(photographs / path)) // 2 + 40
-                if value is not None and number in parts.part(part):
-                    pixels = np.full_like(pixels, value)
+                if part != "nowhere" and number in parts.part(part):
+                    pixels = 2 * pixels - 80  # bright, dark and of its own: equal pictures would be kept together
                 Image.fromarray(pixels).save(root / path)
             chosen = resolve({}, {**QUICK, "normalise": how, "split_by": "name"})
             found[part] = choose_normalisation(open_pictures(root, chosen), chosen)
         assert found["nowhere"] == found["val"]
         assert found["nowhere"] != found["train"]
+
+
+def test_published_statistics_are_for_the_standard_way_only(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Normalisation([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    monkeypatch.setattr("crossfade.training.run.published_statistics", lambda name: (published.mean, published.std))
+    pictures = open_pictures(photographs, resolve({}, QUICK))
+    for options, taken in (({}, True), ({"normalise": "minmax"}, False), ({"normalise_by": "picture"}, False)):
+        config = resolve({}, {**QUICK, "model": "timm:resnet18", "pretrained": True, **options})
+        assert (choose_normalisation(pictures, config) == published) == taken, options
+    grey = resolve({}, {**QUICK, "model": "timm:resnet18", "pretrained": True, "view": "grey"})
+    assert len(choose_normalisation(pictures, grey).mean) == 1
 
 
 @pytest.mark.parametrize("how", ["standard", "minmax", "percentile"])

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from crossfade.errors import ConfigError, DataError, TrainingError
-from crossfade.training import checkpoint
+from crossfade.training import checkpoint, dataset
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import count_values, open_pictures
 from crossfade.training.predict import load_run
@@ -229,6 +229,13 @@ def test_statistics_are_those_of_the_training_pictures() -> None:
     expected = pixels[ids].reshape(-1, 3) / 255
     assert mean == pytest.approx(expected.mean(axis=0))
     assert std == pytest.approx(expected.std(axis=0))
+
+
+def test_statistics_of_many_pictures_are_those_of_evenly_spread_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "STATISTICS_PICTURES", 4)
+    pixels = np.arange(20, dtype=np.uint8)[:, None, None, None].repeat(2, 1)
+    assert np.flatnonzero(count_values(pixels, np.arange(20))[0]).tolist() == [0, 5, 10, 15]
+    assert np.flatnonzero(count_values(pixels, np.arange(9))[0]).tolist() == [0, 3, 6]
 
 
 def test_a_constant_channel_has_standard_deviation_one() -> None:

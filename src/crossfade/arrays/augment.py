@@ -22,6 +22,7 @@ FILLS: tuple[Fill, ...] = ("constant", "nearest", "reflect", "mirror", "wrap")
 UNIT_BITS = 32  # of a pixel, in the matrix
 PART_BITS = 6  # of a pixel, between two pixels
 LARGEST = np.array([2**10, 2**10, 2**20])  # entries of a matrix; of pictures of 2^15 pixels a side, none overflows
+LARGEST_AMOUNT = 2**10  # of a colour step; a hue is turned back round by round
 
 
 class Colour(IntEnum):

@@ -26,13 +26,15 @@ def augment(pictures, rows, out, matrix, fill, value, colours, amounts, start, s
 
     matrix: (B, 2, 3) int64 from `whole_matrix`.
     """
-    words = np.empty(out.shape[1] * out.shape[2], np.uint64)
+    _, height, width, _ = out.shape
+    words = np.full(height * width + 1, _word(value, value, value))
+    lines, columns = _places(height, width, fill, height * width), _places(width, 1, fill, height * width)
     for i in range(start, stop):
         picture, m = pictures[rows[i]], matrix[i]
         if m[0, 0] == _UNIT and m[0, 1] == m[1, 0] == 0 and abs(m[1, 1]) == _UNIT and (m[:, 2] % _UNIT == 0).all():
             _move(picture, out[i], m[1, 1] < 0, m[0, 2] >> UNIT_BITS, m[1, 2] >> UNIT_BITS, fill, value)
         else:
-            _warp(picture, out[i], m, fill, value, words)
+            _warp(picture, out[i], m, fill, value, words, lines, columns)
         for n in range(colours.shape[1]):
             if colours[i, n] != _NONE:
                 _recolour(out[i], colours[i, n], np.float32(amounts[i, n]))
@@ -91,26 +93,26 @@ def _move(picture, out, flip, down, right, fill, value):
 
 
 @numba.njit(**_options)
-def _warp(picture, out, m, fill, value, words):
+def _warp(picture, out, m, fill, value, words, lines, columns):
     height, width, channels = picture.shape
-    packed = channels == 1 or channels == 3
+    packed, into = channels in (1, 3), out.reshape(-1)
     if packed:
         _pack(picture, words)
     for y in range(height):
         row, column = m[0, 0] * y + m[0, 2], m[1, 0] * y + m[1, 2]
-        begin, end = 0, 0
-        if packed:
-            end = width
-            while begin < end and not _surrounded(row + m[0, 1] * begin, column + m[1, 1] * begin, height, width):
-                begin += 1
-            while end > begin and not _surrounded(
-                row + m[0, 1] * (end - 1), column + m[1, 1] * (end - 1), height, width
-            ):
-                end -= 1
-            _blend_words(words, out, y, row, column, m[0, 1], m[1, 1], begin, end)
+        begin, end = 0, width if packed else 0
+        while begin < end and not _surrounded(row + m[0, 1] * begin, column + m[1, 1] * begin, height, width):
+            begin += 1
+        while begin < end and not _surrounded(row + m[0, 1] * (end - 1), column + m[1, 1] * (end - 1), height, width):
+            end -= 1
+        _blend_run(words, into, y, row, column, m[0, 1], m[1, 1], begin, end, out.shape)
         for x in range(width - (end - begin)):
             x = x if x < begin else x + end - begin
-            _blend_pixel(picture, out, y, x, _place(row + m[0, 1] * x), _place(column + m[1, 1] * x), fill, value)
+            at_row, at_column = _place(row + m[0, 1] * x), _place(column + m[1, 1] * x)
+            if packed and _is_near(at_row, height) and _is_near(at_column, width):
+                _blend_word(words, into, y, x, at_row, at_column, lines, columns, out.shape)
+            else:
+                _blend_pixel(picture, out, y, x, at_row, at_column, fill, value)
 
 
 @numba.njit(**_options)
@@ -127,6 +129,18 @@ def _surrounded(row, column, height, width):
 
 
 @numba.njit(**_options)
+def _is_near(at, size):
+    return -size <= at >> PART_BITS < 2 * size - 1
+
+
+@numba.njit(**_options)
+def _around(at, size, fill):
+    """The two pixels that a place in 64ths lies between, -1 for the constant, and how far along it lies."""
+    low = at >> PART_BITS
+    return _inside(low, size, fill), _inside(low + 1, size, fill), at & (_ONE - 1)
+
+
+@numba.njit(**_options)
 def _pack(picture, words):
     """The channels of a pixel side by side in one word, with room to be multiplied by 64 * 64."""
     flat = picture.reshape(-1)
@@ -135,42 +149,77 @@ def _pack(picture, words):
             words[n] = flat[n]
         else:
             at = np.uintp(3) * n
-            green, blue = np.uint64(flat[at + np.uintp(1)]), np.uint64(flat[at + np.uintp(2)])
-            words[n] = np.uint64(flat[at]) | green << np.uint64(_LANE) | blue << np.uint64(2 * _LANE)
+            words[n] = _word(flat[at], flat[at + np.uintp(1)], flat[at + np.uintp(2)])
 
 
 @numba.njit(**_options)
-def _blend_words(words, out, y, row, column, down, right, begin, end):
-    """Pixels begin..end of row y, whose places go on by (down, right) and lie between pixels of the picture."""
-    _, width, channels = out.shape
-    into, o = out.reshape(-1), np.uintp((y * width + begin) * channels)
-    half = np.uint64(_ONE**2 // 2)
-    half |= half << np.uint64(_LANE) | half << np.uint64(2 * _LANE)
+def _word(red, green, blue):
+    return np.uint64(red) | np.uint64(green) << np.uint64(_LANE) | np.uint64(blue) << np.uint64(2 * _LANE)
+
+
+@numba.njit(**_options)
+def _blend(a, b, c, d, down, right):
+    """Four words, a b above c d: ``64 a + right (b - a)``, likewise down; what lanes borrow they give back."""
+    bits, right = np.uint64(PART_BITS), np.uint64(right)
+    above, below = (a << bits) + right * (b - a), (c << bits) + right * (d - c)
+    half = _word(_ONE**2 // 2, _ONE**2 // 2, _ONE**2 // 2)
+    return ((above << bits) + np.uint64(down) * (below - above) + half) >> np.uint64(2 * PART_BITS)
+
+
+@numba.njit(**_options)
+def _unpack(word, into, o, channels):
+    byte = np.uint64(255)
+    into[o] = np.uint8(word & byte)
+    if channels == 3:
+        into[o + np.uintp(1)] = np.uint8(word >> np.uint64(_LANE) & byte)
+        into[o + np.uintp(2)] = np.uint8(word >> np.uint64(2 * _LANE) & byte)
+
+
+@numba.njit(**_options)
+def _blend_run(words, into, y, row, column, down, right, begin, end, shape):
+    """Pixels begin..end of row y, whose places go on by (down, right) and are surrounded by pixels of the picture."""
+    _, width, channels = shape
+    next_row = np.uintp(width)
     for x in range(begin, end):
         top, left = _place(row + down * x), _place(column + right * x)
-        lower, later = np.uint64(top & (_ONE - 1)), np.uint64(left & (_ONE - 1))
-        upper, sooner = np.uint64(_ONE) - lower, np.uint64(_ONE) - later
         at = np.uintp((top >> PART_BITS) * width + (left >> PART_BITS))
-        under = at + np.uintp(width)
-        total = upper * (sooner * words[at] + later * words[at + np.uintp(1)]) + half
-        total += lower * (sooner * words[under] + later * words[under + np.uintp(1)])
-        total >>= np.uint64(2 * PART_BITS)
-        into[o] = np.uint8(total & np.uint64(255))
-        if channels == 3:
-            into[o + np.uintp(1)] = np.uint8(total >> np.uint64(_LANE) & np.uint64(255))
-            into[o + np.uintp(2)] = np.uint8(total >> np.uint64(2 * _LANE) & np.uint64(255))
-        o += np.uintp(channels)
+        under = at + next_row
+        word = _blend(
+            words[at], words[at + np.uintp(1)], words[under], words[under + np.uintp(1)],
+            top & (_ONE - 1), left & (_ONE - 1),
+        )  # fmt: skip
+        _unpack(word, into, np.uintp((y * width + x) * channels), channels)
+
+
+@numba.njit(**_options)
+def _blend_word(words, into, y, x, row, column, lines, columns, shape):
+    """One pixel whose place lies a picture's length beyond the border at most."""
+    height, width, channels = shape
+    at, left, blank = (row >> PART_BITS) + height, (column >> PART_BITS) + width, np.uintp(height * width)
+    upper, lower, sooner, later = lines[at], lines[at + 1], columns[left], columns[left + 1]
+    word = _blend(
+        words[min(upper + sooner, blank)], words[min(upper + later, blank)],
+        words[min(lower + sooner, blank)], words[min(lower + later, blank)], row & (_ONE - 1), column & (_ONE - 1),
+    )  # fmt: skip
+    _unpack(word, into, np.uintp((y * width + x) * channels), channels)
+
+
+@numba.njit(**_options)
+def _places(size, step, fill, blank):
+    """Where the words of the places -size..2 size begin, `step` words apart; `blank` for the constant."""
+    places = np.empty(3 * size, np.uintp)
+    for n in range(3 * size):
+        at = _inside(n - size, size, fill)
+        places[n] = np.uintp(blank if at < 0 else at * step)
+    return places
 
 
 @numba.njit(**_options)
 def _blend_pixel(picture, out, y, x, row, column, fill, value):
-    """One pixel whose place, in 64ths, may lie anywhere."""
-    height, width, channels = picture.shape
-    top, left = row >> PART_BITS, column >> PART_BITS
-    down, right = row & (_ONE - 1), column & (_ONE - 1)
-    upper, lower = _inside(top, height, fill), _inside(top + 1, height, fill)
-    sooner, later = _inside(left, width, fill), _inside(left + 1, width, fill)
-    for c in range(channels):
+    """The same with any number of channels."""
+    upper, lower, down = _around(row, picture.shape[0], fill)
+    sooner, later, right = _around(column, picture.shape[1], fill)
+    for c in range(picture.shape[2]):
         above = (_ONE - right) * _read(picture, upper, sooner, c, value) + right * _read(
             picture, upper, later, c, value
         )

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.arrays.augment import FILLS, LARGEST, DrawnAugmentation
+from crossfade.arrays.augment import FILLS, LARGEST, LARGEST_AMOUNT, Colour, DrawnAugmentation
 from crossfade.errors import ArrayError, LabelError, PlanError
 from crossfade.mixing.plan import Plan, Shape
 from crossfade.mixing.policy import Policy, check_fraction
@@ -337,11 +337,17 @@ def _check_augment(who: str, drawn: DrawnAugmentation, batch: int) -> None:
             f"{who}: augment must be drawn for {batch} samples. "
             f"Got matrix {shapes[0]}, colours {shapes[1]}, amounts {shapes[2]}."
         )
-    if not (np.abs(drawn.matrix) <= LARGEST).all() or not np.isfinite(drawn.amounts).all():
+    if not (np.abs(drawn.matrix) <= LARGEST).all():
         most = ", ".join(map(str, LARGEST))
-        raise ArrayError(f"{who}: augment must be finite, its matrix within {most}. Got {drawn.matrix.tolist()[:1]}.")
+        raise ArrayError(f"{who}: augment must have a matrix within {most}. Got {drawn.matrix.tolist()[:1]}.")
+    if not np.isin(drawn.colours, list(Colour)).all():
+        raise ArrayError(f"{who}: augment must have colours from 0 to {max(Colour)}. Got {drawn.colours.tolist()[:1]}.")
+    if not (np.abs(drawn.amounts) <= LARGEST_AMOUNT).all():
+        raise ArrayError(f"{who}: augment must have amounts within {LARGEST_AMOUNT}. Got {drawn.amounts.tolist()[:1]}.")
     if drawn.fill not in FILLS:
         raise ArrayError(f"{who}: augment must have a fill of {', '.join(FILLS)}. Got {drawn.fill!r}.")
+    if not isinstance(drawn.value, int | np.integer) or not 0 <= drawn.value <= 255:
+        raise ArrayError(f"{who}: augment must have a value that is a level from 0 to 255. Got {drawn.value!r}.")
 
 
 def _check_count(who: str, labels: Any, batch: int) -> None:

@@ -28,6 +28,11 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except MemoryError as error:
+        return _say(
+            f"more memory is needed than there is ({str(error) or 'out of memory'}). Try a smaller size or batch size.",
+            1,
+        )
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         return _say(f"{error.strerror or error}{place}. What was written before stands.", 1)

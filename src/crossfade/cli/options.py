@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
@@ -84,18 +85,23 @@ def arms_of(value: Any) -> list[str]:
     return arms
 
 
-def check_outside(out: Path, data: Path) -> Path:
+def check_outside(out: Path, data: Path, flag: str = "--out") -> Path:
     """`out`, unless it lies in the folder of pictures, into which nothing is ever written."""
-    if out.resolve().is_relative_to(data.resolve()):
+    if is_below(out, data):
         raise ConfigError(
-            f"out: {out} lies in the folder of pictures, {data}, which is only read. Choose another --out."
+            f"{flag[2:]}: {out} lies in the folder of pictures, {data}, which is only read. Choose another {flag}."
         )
     return out
 
 
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder` or lies in it, links followed; links in circles are no reason to fail here."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def free_name(data: Path, word: str) -> Path:
     """A folder below runs/ that is not there yet, such as runs/<data>-<word>."""
-    return free_folder(Path("runs") / f"{data.resolve().name}-{word}")
+    return free_folder(Path("runs") / f"{Path(os.path.realpath(data)).name}-{word}")
 
 
 def free_folder(stem: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from crossfade.cli.options import check_outside, is_below
 from crossfade.cli.progress import printable, say
-from crossfade.errors import DataError
+from crossfade.errors import ConfigError, DataError
 
 Pictures = Annotated[list[Path], Parameter(negative="", help="pictures, or folders of pictures")]
 
@@ -23,6 +25,7 @@ def predict(
     *,
     top: Annotated[int, Parameter(help="classes to name for each picture")] = 3,
     csv: Annotated[Path | None, Parameter(help="write all probabilities to this CSV file")] = None,
+    force: Annotated[bool, Parameter(help="replace a CSV file that is there", negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="print JSON")] = False,
     weights: Annotated[
         Literal["best", "last"] | None,
@@ -30,8 +33,15 @@ def predict(
     ] = None,
 ) -> int:
     """Name the classes of pictures. Of one that cannot be read it says so, does the others, and leaves with 1."""
+    if top < 1:
+        raise ConfigError(f"predict: --top must be 1 or more. Got {top}. Pass --top 3, say.")
+
     from crossfade.training.predict import Prediction, load_run
 
+    if top < 1:
+        raise ConfigError(f"predict: --top must be 1 or more. Got {top}.")
+    if csv is not None:
+        _check_csv(csv, pictures, force)
     predictor = load_run(run, name=weights)
     files, odd = _expand(pictures)
     found = list(predictor.predict(files)) + [Prediction(path, refused=why) for path, why in odd]
@@ -43,10 +53,24 @@ def predict(
     if csv is not None:
         _write_csv(csv, predictor.classes, found)
     rows = [_row(one, predictor.classes, top) for one in found if one.probabilities is not None]
-    print(json.dumps(rows, indent=1) if as_json else "\n".join(map(_line, rows)))
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    elif rows:
+        print("\n".join(map(_line, rows)))
     if refused:
         say(f"crossfade: {len(refused)} of {len(found)} pictures could not be read")
     return 1 if refused else 0
+
+
+def _check_csv(csv: Path, pictures: Sequence[Path], force: bool) -> None:
+    """Neither a picture nor a folder of them is ever written to, and no other file unless forced."""
+    for path in pictures:
+        if os.path.isdir(path):
+            check_outside(csv, path, "--csv")
+        elif is_below(csv, path):
+            raise ConfigError(f"csv: {csv} is a picture to look at, which is only read. Choose another --csv.")
+    if csv.exists() and not force:
+        raise ConfigError(f"predict: {csv} exists. Choose another --csv, or pass --force.")
 
 
 def _expand(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -57,7 +81,7 @@ def _expand(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     files: list[Path] = []
     odd: list[tuple[Path, str]] = []
     for path in given:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # unlike Path.is_dir, no error for a name that is too long
             files.append(path)
             continue
         found, refused, ignored = walk(path.resolve())
@@ -69,19 +93,18 @@ def _expand(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 
 def _row(one: Any, classes: Sequence[str], top: int) -> dict[str, Any]:
-    best = one.probabilities.argsort()[::-1][: max(1, top)]
+    best = one.probabilities.argsort()[::-1][:top]
     return {"path": str(one.path), "classes": {classes[k]: round(float(one.probabilities[k]), 6) for k in best}}
 
 
 def _line(row: dict[str, Any]) -> str:
     return f"{printable(row['path'])}: " + ", ".join(
-        f"{name} {100 * share:.1f} %" for name, share in row["classes"].items()
+        f"{printable(name)} {100 * share:.1f} %" for name, share in row["classes"].items()
     )
 
 
 def _write_csv(path: Path, classes: Sequence[str], found: Sequence[Any]) -> None:
     from crossfade.data.table import write_table
-    from crossfade.errors import ConfigError
 
     rows = [
         [one.path, one.refused or "", *([] if one.probabilities is None else [f"{p:.6f}" for p in one.probabilities])]

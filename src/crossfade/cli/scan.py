@@ -49,7 +49,7 @@ def scan(
     if max_pixels < 1:
         raise ConfigError(f"scan: --max-pixels must be 1 or more. Got {max_pixels}.")
     if quarantine is not None:
-        check_outside(quarantine, data)
+        check_outside(quarantine, data, "--quarantine")
         if quarantine.exists() and not force:
             raise ConfigError(f"scan: {quarantine} exists. Choose another --quarantine, or pass --force.")
     with bar("reading pictures") as tick:

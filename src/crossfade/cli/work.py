@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossfade.cli.options import is_below
 from crossfade.cli.progress import bar, epoch_line, printable, say
 from crossfade.data.twins import tell
+from crossfade.errors import ConfigError
 from crossfade.experiments.compare import Comparison, compare
 from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
@@ -44,6 +46,11 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
 def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
     """Everything that can be wrong is found before the folder of an earlier run is touched; then make the folder."""
     check_name(config.model)
+    if is_below(data, folder):
+        raise ConfigError(
+            f"out: {folder} holds the folder of pictures, {data}, and a run needs a folder of its own. "
+            "Choose another --out."
+        )
     check_folder(folder, force=force)
     bench = open_bench(open_pictures_with_bar(data, config), config)
     build_model(bench, config)

@@ -30,13 +30,22 @@ def default_cache_dir() -> Path:
     return Path.home() / ".cache" / "crossfade"
 
 
-def cache_home(cache_dir: str | os.PathLike[str] | None) -> Path:
+def cache_home(cache_dir: str | os.PathLike[str] | None, pictures: Path) -> Path:
     """The folder of caches, made if it is not there.
 
+    Args:
+        cache_dir: None takes `default_cache_dir`.
+        pictures: the folder of pictures, resolved.
+
     Raises:
-        CacheError: it cannot be made.
+        CacheError: it lies in the folder of pictures, or cannot be made.
     """
     home = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    if Path(os.path.realpath(home)).is_relative_to(pictures):
+        raise CacheError(
+            f"cache: the folder of pictures is only read. Got {home}, which lies in {pictures}. "
+            "Pass another cache_dir, or set CROSSFADE_CACHE."
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -106,7 +106,7 @@ def prepare(
 
     Raises:
         DataError: as `scan`.
-        CacheError: the cache cannot be written or a helper process died.
+        CacheError: the cache lies in `root` or cannot be written, or a helper process died.
         ConfigError: a size, number of channels, fit or trust that makes no sense.
     """
     check_fit(fit)
@@ -118,9 +118,9 @@ def prepare(
         raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colours.")
     if trust not in get_args(Trust):
         raise ConfigError(f'prepare: trust must be "content", "mtime" or "size". Got {trust!r}.')
-    home = cache_home(cache_dir)
     with Crew(workers) as crew:
         listing = list_folder(root, crew.expect)
+        home = cache_home(cache_dir, listing.root)
         wanted = _Wanted(size, channels, fit, max_pixels)
         shelf = _Shelf(home, listing, wanted, trust, bound, crew, progress)
         return shelf.find() or shelf.build()

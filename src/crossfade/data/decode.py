@@ -187,7 +187,7 @@ class Decoder:
         return pixels
 
     def _learn(self, data: bytes) -> None:
-        """A progressive header is not learned: how many scans follow has to be counted each time."""
+        """A header of several scans is not learned: how many follow has to be counted each time."""
         self.colours = _plain_colours(data, self.max_pixels)
-        end, progressive = jpeg_header(data)
-        self.header = b"" if self.colours is None or progressive else data[:end]
+        end, several = jpeg_header(data)
+        self.header = b"" if self.colours is None or several else data[:end]

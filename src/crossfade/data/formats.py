@@ -41,7 +41,8 @@ _OTHERS = (
 )
 
 _PNG_END = b"IEND\xae\x42\x60\x82"
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data: neither a stuffed byte, a restart nor a filler
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # with a length behind it: no stuffed byte, restart or filler
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers with the size and the number of components
 
 MANY_SCANS_MATTER = 10**11  # bytes times pixels of a JPEG, below which no number of scans takes a second
 MAX_SCANS = 50  # of a JPEG; each costs time for the whole picture, however few bytes it has
@@ -156,20 +157,26 @@ def promised_size(data: bytes) -> tuple[int, int]:
 
 
 def jpeg_header(data: bytes) -> tuple[int, bool]:
-    """Where a JPEG's first entropy-coded data begin (0 if its segments do not lead there); whether progressive."""
-    at, progressive = 2, False
+    """Where a JPEG's first entropy-coded data begin; whether several scans may follow.
+
+    They may in a progressive picture, and where the first scan lacks a component. (0, True) if the segments do not
+    lead to a scan: decoders skip what lies between them.
+    """
+    at, components, progressive = 2, b"", False
     for _ in range(MAX_SEGMENTS):
         if data[at : at + 1] != b"\xff" or at + 4 > len(data):
-            return 0, progressive
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+            return 0, True
+        marker, start = data[at + 1], at
         if marker == 0xFF:  # a byte to fill up with
             at += 1
             continue
-        at += 2 + length
-        progressive = progressive or marker in (0xC2, 0xCA)
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker in _FRAMES:
+            components, progressive = data[start + 9 : start + 10], marker in (0xC2, 0xCA)
         if marker == 0xDA:
-            return (at if at <= len(data) else 0), progressive
-    return 0, progressive
+            several = progressive or data[start + 4 : start + 5] != components
+            return (at, several) if at <= len(data) else (0, True)
+    return 0, True
 
 
 def check_jpeg(data: bytes) -> None:
@@ -187,7 +194,8 @@ def check_scans(data: bytes, pixels: int) -> None:
 
 def _scans(data: bytes) -> int:
     """Scans of the first picture in a JPEG; counting stops beyond `MAX_SCANS`."""
-    scans, at = 1, jpeg_header(data)[0]
+    begin = jpeg_header(data)[0]
+    scans, at = (1, begin) if begin else (0, 2)
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(data, at)
         if found is None or found[0] == b"\xff\xd9" or scans > MAX_SCANS:

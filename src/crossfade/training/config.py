@@ -132,12 +132,14 @@ class RunConfig:
         return asdict(self)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, given_to: str = "-c") -> dict[str, Any]:
     """The table in a TOML file, with words of our own where it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"config: {path} cannot be read ({error.strerror}). Check the path given to -c.") from error
+        raise ConfigError(
+            f"config: {path} cannot be read ({error.strerror}). Check the path given to {given_to}."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config: {path} is not TOML: {error}.") from error
 
@@ -155,7 +157,7 @@ def resolve(file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
     for key, value in given.items():
         given[key] = _typed(key, value, hints[_known(key, hints)])
     if isinstance(path := given.get("augment"), str) and path.endswith(".toml"):
-        given["augment"] = read_toml(Path(path))
+        given["augment"] = read_toml(Path(path), "--augment")
     chain = Preprocess(**{key: value for key, value in given.items() if key in steps})
     return RunConfig(**{key: value for key, value in given.items() if key in rest}, preprocess=chain)
 

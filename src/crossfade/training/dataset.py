@@ -97,7 +97,7 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
 def count_values(pixels: Rows, ids: NDArray[np.int64], preprocess: Preprocess | None = None) -> NDArray[np.int64]:
     """How often each value occurs in each channel of pictures as the network is shown them; of training ones only.
 
-    Of more than `STATISTICS_PICTURES` pictures, that many evenly spread ones are looked at.
+    Of more than `STATISTICS_PICTURES` pictures, evenly spread ones are looked at, that many at most.
 
     Args:
         pixels: (N, H, W, C) uint8, as a `Cache` holds them.

@@ -51,7 +51,8 @@ class Augmentation:
 class Augment:
     """What may happen to a training picture. Every amount is drawn uniformly, for each sample anew.
 
-    Geometry, about the middle of the picture, comes in the order resized_crop, flip, zoom, shear, rotation, shift, pad.
+    Geometry, about the middle of the picture, comes in the order resized_crop, flip, zoom, shear, rotation, shift, pad,
+    policy.
 
     Args:
         flip, flip_vertical: mirror left-right, up-down, each with probability one half.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crossfade.data.fit import to_channels
 from crossfade.errors import ArrayError, ConfigError, MissingExtra
-from crossfade.vision.preprocess import Element, Operation, View
+from crossfade.vision.preprocess import Element, Operation, View, check_threshold
 
 Pictures = NDArray[np.uint8]
 
@@ -35,6 +35,8 @@ def view(images: Pictures, which: View) -> Pictures:
     """
     _check("view", images)
     _check_choice("view", which, View)
+    if images.shape[3] not in (1, 3):
+        raise ArrayError(f"view: images must have 1 or 3 channels. Got {images.shape}.")
     if images.shape[3] == 1:
         return images
     if which == "grey":
@@ -58,10 +60,11 @@ def threshold(images: Pictures, at: float | Literal["otsu"], *, channel: int | N
         Otsu 1979, A threshold selection method from gray-level histograms, by scikit-image. R4 has channel 0 > 125.
     """
     _check("threshold", images)
+    check_threshold(at)
     if channel is not None:
+        if channel not in range(images.shape[3]):
+            raise ConfigError(f"threshold: channel must be from 0 to {images.shape[3] - 1}. Got {channel!r}.")
         images = images[:, :, :, channel : channel + 1]
-    if at != "otsu" and not (isinstance(at, int | float) and 0 <= at <= 255):
-        raise ConfigError(f'threshold: must be from 0 to 255, or "otsu". Got {at!r}.')
     above = images > (_otsu(images) if at == "otsu" else at)
     return np.where(above, np.uint8(255), np.uint8(0))
 
@@ -70,7 +73,7 @@ def _otsu(images: Pictures) -> NDArray[np.uint8]:
     """(B, 1, 1, C), the threshold of each channel of each picture."""
     find = _skimage("filters").threshold_otsu
     found = [[find(image[:, :, channel]) for channel in range(image.shape[2])] for image in images]
-    return np.array(found, np.uint8)[:, None, None]
+    return np.array(found, np.uint8).reshape(len(images), 1, 1, images.shape[3])
 
 
 def morphology(images: Pictures, operation: Operation, *, element: Element = "disk", radius: int = 1) -> Pictures:

@@ -52,16 +52,23 @@ def normalise(images: Any, how: How = "standard", *, by: Literal["picture"] | No
 
     Raises:
         ArrayError: `images` is no such array.
-        ConfigError: an unknown `how`.
+        ConfigError: an unknown `how` or `by`.
 
     Source:
         R4 of the reference systems. Differs: with the brackets its formulas lack, (x - min) / (max - min).
     """
+    pixels = _checked(images)
     if isinstance(by, Normalisation):
         mean, std = np.array([by.mean]), np.array([by.std])
+        if mean.shape != (1, pixels.shape[3]) or std.shape != mean.shape or not (std > 0).all():
+            raise ConfigError(
+                f"normalise: by needs a mean, and a std above 0, of {pixels.shape[3]} channels. Got {by}."
+            )
+    elif by == "picture":
+        mean, std = measure(histogram(pixels), how)
     else:
-        mean, std = measure(histogram(images), how)
-    return shift_and_scale(np.asarray(images).astype(np.float32), *in_pixels(mean, std))
+        raise ConfigError(f'normalise: by must be "picture" or a Normalisation. Got {by!r}.')
+    return shift_and_scale(pixels.astype(np.float32), *in_pixels(mean, std))
 
 
 def in_pixels(mean: NDArray[np.float64], std: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -98,15 +105,20 @@ def as_pictures(values: NDArray[np.float32], normalisation: Normalisation) -> ND
 
 def histogram(images: ArrayLike) -> NDArray[np.int64]:
     """How often each value occurs: (B, H, W, C) uint8 -> (B, C, 256) counts."""
-    pixels = np.asarray(images)
-    if pixels.dtype != np.uint8 or pixels.ndim != 4:
-        raise ArrayError(f"normalise: images must be (B, H, W, C) uint8. Got {pixels.dtype} {pixels.shape}.")
+    pixels = _checked(images)
     batch, channels = len(pixels), pixels.shape[3]
     counts = np.empty((batch, channels, 256), np.int64)
     for picture in range(batch):
         for channel in range(channels):
             counts[picture, channel] = np.bincount(pixels[picture, :, :, channel].ravel(), minlength=256)
     return counts
+
+
+def _checked(images: ArrayLike) -> NDArray[np.uint8]:
+    pixels = np.asarray(images)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or 0 in pixels.shape[1:]:
+        raise ArrayError(f"normalise: images must be (B, H, W, C) uint8. Got {pixels.dtype} {pixels.shape}.")
+    return pixels
 
 
 def measure(counts: NDArray[np.int64], how: How) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -59,9 +59,8 @@ class Preprocess:
     )
 
     def __post_init__(self) -> None:
-        at = self.threshold
-        if at not in (None, "otsu") and not (isinstance(at, int | float) and 0 <= at <= 255):
-            raise ConfigError(f'threshold: must be from 0 to 255, or "otsu". Got {at!r}.')
+        if self.threshold is not None:
+            check_threshold(self.threshold)
         if self.radius < 1:
             raise ConfigError(f"radius: must be 1 or more pixels. Got {self.radius!r}.")
 
@@ -114,3 +113,10 @@ class Preprocess:
         if self.normalise_by == "training":
             return None
         return in_pixels(*measure(histogram(images), self.normalise))
+
+
+def check_threshold(at: object) -> None:
+    """Raise ConfigError unless `at` is a level or "otsu"."""
+    level = isinstance(at, int | float) and not isinstance(at, bool) and 0 <= at <= 255
+    if not level and at != "otsu":
+        raise ConfigError(f'threshold: must be from 0 to 255, or "otsu". Got {at!r}.')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,23 @@ def test_threads_share_the_work(monkeypatch):
     monkeypatch.setattr(parallel, "_threads", 3)
     monkeypatch.setattr(parallel, "_BYTES_WORTH_A_THREAD", 1)
     np.testing.assert_array_equal(cf.augment_images(images, drawn), want)
+
+
+def test_mirrored_runs_of_every_length():
+    """Five pixels are stored at once where that many are left: nothing else is written, in the row or beyond it."""
+    kernels = host.load_kernels("augment_kernels")
+    for width in (1, 4, 5, 6, 7, 11, 16):
+        shifts = np.arange(-2 * width, 2 * width)
+        images = photographs(len(shifts), 2, width, 3)
+        matrix = np.eye(3)[None, :2].repeat(len(shifts), 0)
+        matrix[:, 1, 1], matrix[:, 1, 2] = -1, width - 1 + shifts
+        drawn = Augmentation(matrix, "constant", 7)
+        room = np.full((len(shifts) + 2, *images.shape[1:]), 99, np.uint8)
+        how = augment.whole_matrix(matrix), FILLS.index("constant"), 7, drawn.colours, drawn.amounts
+        for i in reversed(range(len(shifts))):  # so that no later picture covers what one writes too much
+            kernels.augment(images, np.arange(len(shifts)), room[1:-1], *how, i, i + 1)
+        np.testing.assert_array_equal(room[1:-1], augment.augment(np, images, drawn))
+        assert (room[[0, -1]] == 99).all()
 
 
 def recoloured(images: np.ndarray, colour: Colour, amount: float) -> np.ndarray:
@@ -161,3 +180,23 @@ def test_what_is_refused():
         cf.augment_images(images[:2], drawn)
     with pytest.raises(cf.ArrayError, match="must have a fill of"):
         cf.augment_images(images, Augmentation(drawn.matrix, "edge"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"matrix": np.full((1, 2, 3), np.nan)}, "a matrix within 1024, 1024, 1048576. Got"),
+        ({"matrix": np.full((1, 2, 3), 1025.0)}, "a matrix within 1024, 1024, 1048576. Got"),
+        ({"colours": np.array([[11]])}, r"colours from 0 to 10. Got \[\[11\]\]"),
+        ({"colours": np.array([[-1]])}, r"colours from 0 to 10. Got \[\[-1\]\]"),
+        ({"amounts": np.array([[1e9]])}, r"amounts within 1024. Got \[\[1000000000.0\]\]"),
+        ({"amounts": np.array([[np.nan]])}, r"amounts within 1024. Got \[\[nan\]\]"),
+        ({"value": 256}, "a level from 0 to 255. Got 256"),
+        ({"value": 0.5}, "a level from 0 to 255. Got 0.5"),
+    ],
+)
+def test_what_cannot_have_been_drawn_is_refused(change, words):
+    """A hue of a thousand million turns would keep a kernel turning for ever."""
+    still = Augmentation(np.eye(3)[None, :2], "constant", 0, np.array([[int(Colour.HUE)]]), np.array([[0.1]]))
+    with pytest.raises(cf.ArrayError, match=f"augment_images: augment must have .*{words}"):
+        cf.augment_images(photographs(1, 4, 4, 3), replace(still, **change))

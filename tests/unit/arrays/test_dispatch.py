@@ -202,7 +202,7 @@ class TestRenderParameters:
 
     def test_an_augmentation_that_is_no_map(self):
         for matrix in (np.full((4, 2, 3), np.nan), np.full((4, 2, 3), 2.0**21)):
-            with pytest.raises(cf.ArrayError, match="augment must be finite"):
+            with pytest.raises(cf.ArrayError, match="augment must have a matrix within"):
                 cf.render(BYTES, PLAN, mean=0, std=1, augment=Augmentation(matrix))
 
 

@@ -62,12 +62,14 @@ def test_more_compressed_rows_than_the_picture_has_are_not_unpacked() -> None:
 
 def test_the_header_of_a_jpeg() -> None:
     data = encode(RGB, "JPEG")
-    end, progressive = jpeg_header(data)
+    end, several = jpeg_header(data)
     assert data[end - 14 : end - 12] == b"\xff\xda"
-    assert not progressive
+    assert not several
     assert jpeg_header(encode(RGB, "JPEG", progressive=True))[1]
+    assert not jpeg_header(encode(RGB[:, :, 0].copy(), "JPEG"))[1]
+    assert jpeg_header(data[: end - 10] + b"\1" + data[end - 9 :])[1], "a first scan of one component out of three"
     assert jpeg_header(b"\xff\xd8\xff\xff\xff" + data[3:])[0] == end + 2
-    assert jpeg_header(data[: end // 2])[0] == 0
+    assert jpeg_header(data[: end // 2]) == (0, True)
 
 
 def test_scans_are_counted_in_the_first_picture_only() -> None:
@@ -78,6 +80,15 @@ def test_scans_are_counted_in_the_first_picture_only() -> None:
     with pytest.raises(RefusedPicture, match="at least 51 scans"):
         check_scans(bomb, 10**12)
     check_scans(bomb, 64 * 64)  # so small that nobody has to wait
+
+
+@pytest.mark.parametrize(("at", "junk"), [(20, b"\0"), (-2, b"\xff\x01\x7f\xfe")])
+def test_scans_are_counted_behind_what_decoders_skip(at: int, junk: bytes) -> None:
+    """Bytes between two segments, and ff 01, a marker without a length."""
+    progressive = encode(noise(64, 64), "JPEG", progressive=True)
+    bomb = progressive[:at] + junk + progressive[at:-2] + progressive[progressive.rfind(b"\xff\xda") : -2] * 100
+    with pytest.raises(RefusedPicture, match="at least 51 scans"):
+        check_scans(bomb + b"\xff\xd9", 10**12)
 
 
 def test_a_jpeg_cut_and_given_an_end_is_truncated() -> None:
@@ -122,6 +133,13 @@ def progressive_of_many_scans() -> bytes:
     return data[:-2] + last * 300 + b"\xff\xd9"
 
 
+def sequential_of_many_scans() -> bytes:
+    """A baseline picture whose first component comes again and again, each time for all its blocks, in two bytes."""
+    data = encode(Image.new("RGB", (6000, 6000)), "JPEG", subsampling=0)
+    scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\0\0"
+    return data[: data.index(b"\xff\xda")] + scan * 9000 + b"\xff\xd9"
+
+
 def webp_of(kind: bytes, body: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", 1000) + b"WEBP" + kind + struct.pack("<I", 980) + body.ljust(980, b"\0")
 
@@ -146,6 +164,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "png, chunks": (lambda: png(8, 8, extra=chunk(b"abCd", b"") * 300_000), "unsupported_variant"),
     "jpeg": (lambda: jpeg_of(65_000, 65_000), "too_many_pixels"),
     "jpeg, scans": (progressive_of_many_scans, "unsupported_variant"),
+    "jpeg, baseline scans": (sequential_of_many_scans, "unsupported_variant"),
     "jpeg, fillers": (lambda: b"\xff\xd8" + b"\xff" * (8 << 20), "truncated"),
     "jpeg, segments": (lambda: b"\xff\xd8" + b"\xff\xe5\0\2" * (2 << 20) + b"\xff\xd9", "corrupt"),
     "webp, extended": (lambda: webp_of(b"VP8X", b"\x10\0\0\0" + b"\xff" * 6), "too_many_pixels"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -61,6 +63,11 @@ class TestChance:
         assert stats.chisquare(pairs.ravel()).pvalue > 1e-3
         assert abs(np.corrcoef(flip, down)[0, 1]) < 0.03
 
+    def test_the_two_flips_are_independent(self):
+        matrix = draw(Augment(flip=True, flip_vertical=True), 20_000).matrix
+        both = np.histogram2d(matrix[:, 0, 0], matrix[:, 1, 1], 2)[0]
+        assert stats.chisquare(both.ravel()).pvalue > 1e-3
+
     @pytest.mark.parametrize(
         ("options", "measure", "low", "high"),
         [
@@ -74,6 +81,29 @@ class TestChance:
     def test_amounts_are_uniform_over_their_range(self, options, measure, low, high):
         values = measure(draw(Augment(**options), 5000).matrix)
         assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3
+
+    @pytest.mark.parametrize(
+        ("options", "low", "high"),
+        [
+            ({"brightness": (0.5, 1.5)}, 0.5, 1.5),
+            ({"contrast": (0.2, 1)}, 0.2, 1),
+            ({"saturation": (0, 2)}, 0, 2),
+            ({"hue": 0.1}, -0.1, 0.1),
+        ],
+    )
+    def test_colours_are_uniform_over_their_range(self, options, low, high):
+        amounts = draw(Augment(**options), 5000).amounts[:, 0]
+        assert stats.kstest(amounts, stats.uniform(low, high - low).cdf).pvalue > 1e-3
+
+    def test_channels_shift_by_whole_levels_both_ways(self):
+        assert set(draw(Augment(channel_shift=9), 5000).amounts[:, 0]) == set(range(-9, 10))
+
+    def test_the_place_of_a_resized_crop(self):
+        matrix = draw(Augment(resized_crop=(0.2, 0.6)), 5000, size=(64, 64)).matrix
+        share = np.stack([matrix[:, 0, 0], matrix[:, 1, 1]], axis=1)
+        corner = (matrix[:, :, 2] + 0.5 - share / 2) / (64 * (1 - share))
+        assert min(stats.kstest(corner[:, axis], stats.uniform.cdf).pvalue for axis in (0, 1)) > 1e-3
+        assert abs(np.corrcoef(corner.T)[0, 1]) < 0.05
 
     def test_the_area_of_a_resized_crop(self):
         matrix = draw(Augment(resized_crop=(0.2, 0.6)), 5000, size=(64, 64)).matrix
@@ -91,6 +121,18 @@ class TestChance:
         assert stats.chisquare(counts).pvalue > 1e-3
         hues = drawn.amounts[drawn.colours == Colour.HUE]
         assert (len(hues), bool((abs(hues) <= 0.1).all())) == (6000, True)
+
+    def test_geometry_comes_in_the_documented_order(self):
+        """Each option by itself, one after the other, is all of them at once."""
+        steps = [
+            {"resized_crop": (0.5, 1)}, {"flip": True, "flip_vertical": True}, {"zoom": (0.8, 1.2)}, {"shear": 10},
+            {"rotation": 30}, {"shift": (0.1, 0.2)}, {"pad": 3}, {"policy": "rand"},
+        ]  # fmt: skip
+        alone = [draw(Augment(**step), 200).matrix for step in steps]
+        last_row = np.broadcast_to([[[0, 0, 1]]], (200, 1, 3))
+        product = reduce(np.matmul, (np.concatenate([matrix, last_row], axis=1) for matrix in alone))
+        whole = draw(Augment(**{name: value for step in steps for name, value in step.items()}), 200)
+        np.testing.assert_allclose(whole.matrix, product[:, :2], atol=1e-9)
 
     def test_an_appended_half_stays_apart(self):
         drawn = draw(EVERYTHING, 8).only(np.arange(8) >= 4)

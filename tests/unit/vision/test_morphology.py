@@ -90,6 +90,11 @@ def test_a_constant_picture_is_not_above_its_otsu_threshold() -> None:
     assert (threshold(np.full((1, 4, 4, 3), 77, np.uint8), "otsu") == 0).all()
 
 
+def test_no_picture_at_all() -> None:
+    for at in (125, "otsu"):
+        assert threshold(COLOUR[:0], at).shape == (0, 11, 9, 3)
+
+
 def test_views() -> None:
     for channel, name in enumerate(("red", "green", "blue")):
         assert np.array_equal(view(COLOUR, name), COLOUR[..., channel : channel + 1])
@@ -102,6 +107,10 @@ def test_views() -> None:
     [
         (lambda: threshold(COLOUR, 256), ConfigError, 'from 0 to 255, or "otsu". Got 256'),
         (lambda: threshold(COLOUR, "mean"), ConfigError, "Got 'mean'"),
+        (lambda: threshold(COLOUR, True), ConfigError, "Got True"),
+        (lambda: threshold(COLOUR, 125, channel=3), ConfigError, "channel must be from 0 to 2. Got 3"),
+        (lambda: threshold(COLOUR, 125, channel=-1), ConfigError, "channel must be from 0 to 2. Got -1"),
+        (lambda: view(COLOUR[..., :2], "blue"), ArrayError, r"1 or 3 channels. Got \(3, 11, 9, 2\)"),
         (lambda: threshold(COLOUR[0], 3), ArrayError, r"\(B, H, W, C\) uint8"),
         (lambda: morphology(COLOUR, "tophat"), ConfigError, "erosion, dilation, opening, closing. Got 'tophat'"),
         (lambda: morphology(COLOUR, "erosion", element="star"), ConfigError, "disk, square, cross. Got 'star'"),

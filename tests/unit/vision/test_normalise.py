@@ -61,6 +61,7 @@ def test_minmax_reaches_exactly_0_and_1() -> None:
 def test_a_constant_picture_becomes_0_to_the_last_bit(how: str) -> None:
     constant = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(3, 2).repeat(3, 3)
     assert (normalise(constant, how) == 0).all()
+    assert (measure(histogram(constant), how)[1] == 1).all()
 
 
 def test_a_picture_without_spread_between_its_percentiles_keeps_its_own() -> None:
@@ -84,5 +85,15 @@ def test_what_is_no_batch_of_uint8_is_refused() -> None:
     for images in (IMAGES[0], IMAGES.astype(np.float32)):
         with pytest.raises(ArrayError, match=r"must be \(B, H, W, C\) uint8"):
             normalise(images, "minmax")
+        with pytest.raises(ArrayError, match=r"must be \(B, H, W, C\) uint8"):
+            normalise(images, by=Normalisation([0.5] * 3, [0.5] * 3))
+    with pytest.raises(ArrayError, match=r"Got uint8 \(4, 0, 7, 3\)"):
+        normalise(IMAGES[:, :0])
     with pytest.raises(ConfigError, match="Got 'zscore'"):
         normalise(IMAGES, "zscore")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", ["training", Normalisation([0.5], [0.5]), Normalisation([0.5] * 3, [0.5, 0.0, 0.5])])
+def test_what_is_no_measure_of_these_pictures_is_refused(by: object) -> None:
+    with pytest.raises(ConfigError, match=r"^normalise: by .* Got "):
+        normalise(IMAGES, "minmax", by=by)  # type: ignore[arg-type]
