@@ -41,6 +41,9 @@ class Timing:
         return f"{show(self.median):>10}   {show(fastest)} .. {show(slowest)}, n={len(self.seconds)}"
 
 
+REST = 0.05  # seconds
+
+
 def interleave(works: dict[str, Work], rounds: int, *, warmup: int = 1) -> dict[str, Timing]:
     """Time every candidate once per round.
 
@@ -70,8 +73,13 @@ def interleave(works: dict[str, Work], rounds: int, *, warmup: int = 1) -> dict[
 
 
 def _seconds(work: Work) -> float:
-    """Of one call, which the garbage collector neither inherits work from nor interrupts."""
+    """Of one call, which the garbage collector neither inherits work from nor interrupts.
+
+    PyTorch's and OpenMP's threads wait at full speed for some milliseconds after their last work. Whoever comes next
+    would share the cores with them, so everyone has a moment's rest first.
+    """
     gc.collect()
+    time.sleep(REST)
     gc.disable()
     try:
         began = time.perf_counter()

@@ -7,8 +7,8 @@ Kernels work on the samples ``start..stop`` of a batch and release the GIL; `cro
 batch between threads. (Numba's own thread pool would refuse forked DataLoader workers, and a second caller.)
 
 Inner loops run over flat arrays with unsigned offsets. A slice of a row would cost more than blending it, and a
-signed index, which might be negative, would keep the loop from being vectorised. Each row is made in a small array
-and then delivered, with `bypass` past the cache in lines of which the first begins at out[first]: see `vectors`.
+signed index, which might be negative, would keep the loop from being vectorised. Each row is made in a small array, at
+row[m], and then delivered, with `bypass` past the cache: see `vectors.deliver`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from crossfade.arrays.vectors import deliver, finish
+from crossfade.arrays.vectors import LINE, deliver, finish
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -57,35 +57,41 @@ def _round(out, o, row, count):
         out[o + x] = np.uint8((row[x] + shift) - shift)
 
 
+@numba.njit(**_options)
+def _room(out):
+    """For a row, and what `deliver` keeps of the row before it."""
+    return np.empty(out.shape[3] + LINE, out.dtype)
+
+
 # ----------------------------------------------------------------------------------------------- one row of a sample
 
 
 @numba.njit(**_options)
-def _stack_row(row, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step):
-    """All layers of row y of plane p of sample i, in floating point."""
+def _stack_row(row, m, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step):
+    """All layers of row y of plane p of sample i, in floating point, at row[m]."""
     zero, width, own = np.uintp(0), np.uintp(step), _start(i, p, y, shape)
     for x in range(np.uintp(shape[3])):
-        row[x] = flat[own + x]
+        row[m + x] = flat[own + x]
     for k in range(1, source.shape[1]):
         j = source[i, k]
         if not box[i, k, 0] <= y < box[i, k, 2]:
             continue
         if j < 0:
-            _blend_layer(row, black, zero, i, k, y, opacity, box, mask, masked, width)
+            _blend_layer(row, m, black, zero, i, k, y, opacity, box, mask, masked, width)
         else:
-            _blend_layer(row, flat, _start(j, p, y, shape), i, k, y, opacity, box, mask, masked, width)
+            _blend_layer(row, m, flat, _start(j, p, y, shape), i, k, y, opacity, box, mask, masked, width)
 
 
 @numba.njit(**_options)
-def _blend_layer(row, line, u, i, k, y, opacity, box, mask, masked, step):
-    """Blend layer k of sample i, whose row y begins at line[u], into the row; inside its box only."""
+def _blend_layer(row, m, line, u, i, k, y, opacity, box, mask, masked, step):
+    """Blend layer k of sample i, whose row y begins at line[u], into the row at row[m]; inside its box only."""
     begin, end = np.uintp(box[i, k, 1]), np.uintp(box[i, k, 3])
     first, count = begin * step, (end - begin) * step
     if masked and k == 1:
-        m = np.uintp((i * mask.shape[1] + y) * mask.shape[2]) + begin
-        _blend_masked(row, first, line, u + first, count, opacity[i, k], mask.reshape(-1), m, step)
+        a = np.uintp((i * mask.shape[1] + y) * mask.shape[2]) + begin
+        _blend_masked(row, m + first, line, u + first, count, opacity[i, k], mask.reshape(-1), a, step)
     else:
-        _blend(row, first, line, u + first, count, opacity[i, k])
+        _blend(row, m + first, line, u + first, count, opacity[i, k])
 
 
 @numba.njit(**_options)
@@ -102,12 +108,14 @@ def mix_float(images, out, bypass, first, source, opacity, box, mask, masked, st
     """Mix floating (B, P, H, L) pictures into `out`, which must not overlap them."""
     shape = images.shape
     flat, result = images.reshape(-1), out.reshape(-1)
-    row, black = np.empty(shape[3], images.dtype), np.zeros(shape[3], images.dtype)
+    row, black = _room(images), np.zeros(shape[3], images.dtype)
     for i in range(start, stop):
+        m = np.uintp(0)
         for p in range(shape[1]):
             for y in range(shape[2]):
-                _stack_row(row, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step)
-                deliver(result, _start(i, p, y, shape), row, np.uintp(shape[3]), bypass, first)
+                _stack_row(row, m, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step)
+                o, last = _start(i, p, y, shape), p + 1 == shape[1] and y + 1 == shape[2]
+                m = deliver(result, o, row, m, np.uintp(shape[3]), bypass, first, last)
     finish()
 
 
@@ -116,11 +124,11 @@ def mix_bytes(images, out, source, opacity, box, mask, masked, step, start, stop
     """Mix uint8 (B, P, H, L) pictures into `out`: pastes exact, blends rounded once, to nearest even."""
     shape = images.shape
     flat, result = images.reshape(-1), out.reshape(-1)
-    row, black = np.empty(shape[3], np.float32), np.zeros(shape[3], np.uint8)
+    row, black, zero = np.empty(shape[3], np.float32), np.zeros(shape[3], np.uint8), np.uintp(0)
     for i in range(start, stop):
         for p in range(shape[1]):
             for y in range(shape[2]):
-                _stack_row(row, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step)
+                _stack_row(row, zero, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step)
                 _round(result, _start(i, p, y, shape), row, np.uintp(shape[3]))
 
 
@@ -129,15 +137,17 @@ def render(images, out, bypass, first, source, opacity, box, mask, masked, step,
     """uint8 (B, P, H, L) -> float32: mixed, then ``x * scale[p] + shift[p]``; scale, shift (P, L)."""
     shape, length = images.shape, np.uintp(images.shape[3])
     flat, result, scales, shifts = images.reshape(-1), out.reshape(-1), scale.reshape(-1), shift.reshape(-1)
-    row, black = np.empty(shape[3], np.float32), np.zeros(shape[3], np.uint8)
+    row, black = _room(out), np.zeros(shape[3], np.uint8)
     for i in range(start, stop):
+        m = np.uintp(0)
         for p in range(shape[1]):
             q = np.uintp(p) * length
             for y in range(shape[2]):
-                _stack_row(row, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step)
+                _stack_row(row, m, flat, black, i, p, y, shape, source, opacity, box, mask, masked, step)
                 for x in range(length):
-                    row[x] = row[x] * scales[q + x] + shifts[q + x]
-                deliver(result, _start(i, p, y, shape), row, length, bypass, first)
+                    row[m + x] = row[m + x] * scales[q + x] + shifts[q + x]
+                o, last = _start(i, p, y, shape), p + 1 == shape[1] and y + 1 == shape[2]
+                m = deliver(result, o, row, m, length, bypass, first, last)
     finish()
 
 
@@ -148,9 +158,9 @@ def render(images, out, bypass, first, source, opacity, box, mask, masked, step,
 def mix_pairs(images, out, bypass, first, source, opacity, box, step, start, stop):
     """Mix floating (B, P, H, L) pictures of two layers."""
     planes, height, length = images.shape[1], images.shape[2], np.uintp(images.shape[3])
-    flat, result, row = images.reshape(-1), out.reshape(-1), np.empty(images.shape[3], images.dtype)
+    flat, result, row = images.reshape(-1), out.reshape(-1), _room(images)
     for i in range(start, stop):
-        a = images.dtype.type(opacity[i, 1])
+        m, a = np.uintp(0), images.dtype.type(opacity[i, 1])
         keep = images.dtype.type(1) - a
         top, bottom = box[i, 1, 0], box[i, 1, 2]
         left, right = np.uintp(box[i, 1, 1] * step), np.uintp(box[i, 1, 3] * step)
@@ -159,17 +169,17 @@ def mix_pairs(images, out, bypass, first, source, opacity, box, step, start, sto
                 o, u = _start(i, p, y, images.shape), _start(source[i, 1], p, y, images.shape)
                 hidden = a == 0 or not top <= y < bottom
                 for x in range(length if hidden else left):
-                    row[x] = flat[o + x]
+                    row[m + x] = flat[o + x]
                 if not hidden:
                     if a == 1:
                         for x in range(left, right):
-                            row[x] = flat[u + x]
+                            row[m + x] = flat[u + x]
                     else:
                         for x in range(left, right):
-                            row[x] = keep * flat[o + x] + a * flat[u + x]
+                            row[m + x] = keep * flat[o + x] + a * flat[u + x]
                     for x in range(right, length):
-                        row[x] = flat[o + x]
-                deliver(result, o, row, length, bypass, first)
+                        row[m + x] = flat[o + x]
+                m = deliver(result, o, row, m, length, bypass, first, p + 1 == planes and y + 1 == height)
     finish()
 
 
@@ -177,10 +187,10 @@ def mix_pairs(images, out, bypass, first, source, opacity, box, step, start, sto
 def render_pairs(images, out, bypass, first, source, opacity, box, step, scale, shift, start, stop):
     """uint8 (B, P, H, L) -> float32 of two layers: mixed, then ``x * scale[p] + shift[p]``; scale, shift (P, L)."""
     planes, height, length = images.shape[1], images.shape[2], np.uintp(images.shape[3])
-    flat, result, row = images.reshape(-1), out.reshape(-1), np.empty(images.shape[3], np.float32)
+    flat, result, row = images.reshape(-1), out.reshape(-1), _room(out)
     scales, shifts = scale.reshape(-1), shift.reshape(-1)
     for i in range(start, stop):
-        a = opacity[i, 1]
+        m, a = np.uintp(0), opacity[i, 1]
         keep = np.float32(1) - a
         top, bottom = box[i, 1, 0], box[i, 1, 2]
         left, right = np.uintp(box[i, 1, 1] * step), np.uintp(box[i, 1, 3] * step)
@@ -190,16 +200,16 @@ def render_pairs(images, out, bypass, first, source, opacity, box, step, scale, 
                 o, u = _start(i, p, y, images.shape), _start(source[i, 1], p, y, images.shape)
                 hidden = a == 0 or not top <= y < bottom
                 for x in range(length if hidden else left):
-                    row[x] = flat[o + x] * scales[q + x] + shifts[q + x]
+                    row[m + x] = flat[o + x] * scales[q + x] + shifts[q + x]
                 if not hidden:
                     if a == 1:
                         for x in range(left, right):
-                            row[x] = flat[u + x] * scales[q + x] + shifts[q + x]
+                            row[m + x] = flat[u + x] * scales[q + x] + shifts[q + x]
                     else:
                         for x in range(left, right):
                             mixed = keep * flat[o + x] + a * flat[u + x]
-                            row[x] = mixed * scales[q + x] + shifts[q + x]
+                            row[m + x] = mixed * scales[q + x] + shifts[q + x]
                     for x in range(right, length):
-                        row[x] = flat[o + x] * scales[q + x] + shifts[q + x]
-                deliver(result, o, row, length, bypass, first)
+                        row[m + x] = flat[o + x] * scales[q + x] + shifts[q + x]
+                m = deliver(result, o, row, m, length, bypass, first, p + 1 == planes and y + 1 == height)
     finish()

@@ -7,8 +7,8 @@ store what the processor has, or an ordinary store where it has none. Lines are 
 
 **Bytes shuffled in a register**, to mirror a row of pixels of three bytes, five at a time.
 
-Call these from a kernel itself: in a function called by a function they are not inlined, and cost more than they save.
-Numba's cache of a kernel looks at the kernel's file only: touch that after a change here.
+All must be inlined: a call with its many array arguments costs more than a row. Numba's cache of a kernel looks at the
+kernel's file only: touch that after a change here.
 """
 
 from __future__ import annotations
@@ -21,23 +21,33 @@ from numba.core.extending import intrinsic
 LINE = 64
 
 
-@numba.njit(nogil=True, error_model="numpy")
-def deliver(out, o, row, count, bypass, first):
-    """Write row[:count] at out[o], with `bypass` past the cache but for the ragged ends of lines. See `finish`.
+@numba.njit(nogil=True, error_model="numpy", forceinline=True)
+def deliver(out, o, row, kept, count, bypass, first, last):
+    """Write row[kept:kept + count] at out[o], with `bypass` past the cache. See `finish`.
 
-    o, count and `first` are unsigned; out[first] is the first number that begins a line.
+    Only whole lines bypass it. What does not fill one is kept at the front of `row` for the next call, which goes on
+    where this one ends, or is stored as usual if this is the `last`. Numbers are unsigned; out[first] begins a line.
+
+    Returns:
+        How many numbers are kept; the next row is made at row[kept].
     """
-    line = _numbers_of_a_line(out)
-    head = min(count, (first - o) % line)
-    whole = head + (count - head) // line * line
+    line, start, end = _numbers_of_a_line(out), o - kept, kept + count
+    head = min(end, (first - start) % line)
+    whole = head + (end - head) // line * line
     if not bypass:
-        head = whole = count - count
+        head = whole = end - end
     for x in range(head):
-        out[o + x] = row[x]
+        out[start + x] = row[x]
     for x in range(head, whole, line):
-        _store_line(out, o + x, row, x)
-    for x in range(whole, count):
-        out[o + x] = row[x]
+        _store_line(out, start + x, row, x)
+    rest = end - whole
+    if bypass and not last:
+        for x in range(rest):
+            row[x] = row[whole + x]
+        return rest
+    for x in range(whole, end):
+        out[start + x] = row[x]
+    return end - end
 
 
 @intrinsic
