@@ -25,6 +25,7 @@ from crossfade.vision.augment import Augment
 from crossfade.vision.normalise import Normalisation
 
 OURS, THEIRS, R1 = "crossfade", "torchvision", "R1's generator, 150 pixels, batches of 5"
+SCAN = "crossfade, scan alone"
 HOW = f"torchvision: ImageFolder, DataLoader({THREADS} workers), v2 transforms, v2.MixUp of each batch"
 MISSING = "torchvision is not installed and was skipped. Run: pip install 'crossfade[bench]'"
 
@@ -54,7 +55,7 @@ def measure(root: Path, size: Size) -> list[Section]:
     """Rows 3 and 4: later epochs, and the first one."""
     with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
         sections = [_later_epochs(root, Path(home), size, kind) for kind in (FLIPS, SHIFTS, AFFINE)]
-        return [*sections, _first_epoch(root, Path(home), size)]
+        return [*sections, *(_first_epoch(root, Path(home), size, kind) for kind in (FLIPS, AFFINE))]
 
 
 def small_epochs(root: Path, size: Size) -> Section:
@@ -100,14 +101,18 @@ def small_pictures(root: Path, rounds: int) -> Section:
     with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
         works: dict[str, Work] = {
             OURS: lambda: prepare(root, cache_dir=Path(home, str(next(numbers)))),
+            SCAN: lambda: scan(root),
             "Pillow, one thread": lambda: read_with_pillow(paths),
         }
         timings = interleave(works, rounds, warmup=0)
     pictures = len(paths)
     title = f"scan + cache of {pictures:,} small JPEGs"
     line = beside_peers(title, timings[OURS], [timings["Pillow, one thread"]], 8, pictures=pictures)
+    alone = beside_peers(
+        f"scan of {pictures:,} small JPEGs", timings[SCAN], [timings["Pillow, one thread"]], 6, pictures=pictures
+    )
     memory = at_most("memory of each picture while training", memory_row(root)["bytes_per_picture"], 300, "bytes")
-    return Section(title, [line, memory], list(timings.values()))
+    return Section(title, [line, alone, memory], list(timings.values()))
 
 
 def _later_epochs(root: Path, home: Path, size: Size, kind: Kind) -> Section:
@@ -130,19 +135,19 @@ def _later_epochs(root: Path, home: Path, size: Size, kind: Kind) -> Section:
     return section
 
 
-def _first_epoch(root: Path, home: Path, size: Size) -> Section:
+def _first_epoch(root: Path, home: Path, size: Size, kind: Kind) -> Section:
     """With everything that goes before it: finding the files, starting processes, building the cache."""
     numbers = itertools.count()
 
     def ours() -> None:
         index, cache = prepare(
-            root, size=size.side, channels=3, cache_dir=home / f"new{next(numbers)}", workers=THREADS
+            root, size=size.side, channels=3, cache_dir=home / f"{kind.words}-{next(numbers)}", workers=THREADS
         )
-        loader, feed = _our_loader(index.labels, cache.pixels, size, FLIPS)
+        loader, feed = _our_loader(index.labels, cache.pixels, size, kind)
         _our_epoch(loader, feed, 0, size)
 
     def theirs() -> None:
-        with _their_loader(root, size, FLIPS, persistent=False) as loader:
+        with _their_loader(root, size, kind, persistent=False) as loader:
             _their_epoch(loader, size)
 
     works: dict[str, Work] = {OURS: ours}
@@ -150,7 +155,7 @@ def _first_epoch(root: Path, home: Path, size: Size) -> Section:
         works[THEIRS] = theirs
     timings = interleave(works, size.rounds)
     pictures = len(list(root.glob("*/*"))) // size.batch * size.batch
-    return _judge(f"JPEGs -> mixed {size.side} batches, first epoch", timings, pictures, bar=3)
+    return _judge(f"JPEGs -> mixed {size.side} batches, first epoch, {kind.words}", timings, pictures, bar=3)
 
 
 def _judge(title: str, timings: dict[str, Timing], pictures: int, *, bar: float) -> Section:

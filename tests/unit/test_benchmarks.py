@@ -38,12 +38,14 @@ def test_folder_and_small_pictures(tmp_path):
     pictures.write_jpegs(tmp_path / "photos", 12, classes=2, sizes=((30, 20), (20, 30)))
     sections = folder_speed.measure(tmp_path / "photos", folder_speed.Size(batch=4, side=16, rounds=2, epochs=2))
     sections.append(folder_speed.small_pictures(tmp_path / "photos", rounds=2))
-    assert [rounds_of(section) for section in sections] == [{2}] * 5
-    assert [section.lines[0].bar for section in sections] == [">= 20x", ">= 20x", ">= 10x", ">= 3x", ">= 8x"]
-    for section in sections[:4]:
+    assert [rounds_of(section) for section in sections] == [{2}] * 6
+    bars = [">= 20x", ">= 20x", ">= 10x", ">= 3x", ">= 3x", ">= 8x"]
+    assert [section.lines[0].bar for section in sections] == bars
+    for section in sections[:5]:
         assert section.lines[0].met == "not judged"
         assert "torchvision is not installed and was skipped" in section.notes[0]
-    assert "Pillow" in sections[4].lines[0].best_peer
+    assert "Pillow" in sections[5].lines[0].best_peer
+    assert sections[5].lines[1].bar == ">= 6x"
 
 
 def test_startup():
