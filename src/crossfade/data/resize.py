@@ -13,7 +13,9 @@ installed, the same bytes from NumPy where it is not.
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from functools import cache, lru_cache
 from typing import Any
 
@@ -23,6 +25,8 @@ from numpy.typing import NDArray
 Box = tuple[float, float, float, float]
 Pixels = NDArray[np.uint8]
 BITS = 22
+FEW = 16  # pictures, which NumPy has resized before Numba is loaded
+_resized = itertools.count()
 
 
 def resize(image: Pixels, height: int, width: int, box: Box | None = None) -> Pixels:
@@ -42,7 +46,7 @@ def resize(image: Pixels, height: int, width: int, box: Box | None = None) -> Pi
     across, down = _weights(columns, left, right, width), _weights(rows, top, bottom, height)
     first = int(down[0][0])
     image = np.ascontiguousarray(image[first : int((down[0] + down[1]).max())])
-    passes = _compiled() or (_across, _down)
+    passes = _passes()
     middle = np.empty((len(image), width, image.shape[2]), np.uint8)
     passes[0](image, middle, *across)
     out = np.empty((height, width, image.shape[2]), np.uint8)
@@ -77,6 +81,13 @@ def _across(image: Pixels, out: Pixels, first: NDArray[Any], count: NDArray[Any]
 
 def _down(image: Pixels, out: Pixels, first: NDArray[Any], count: NDArray[Any], weights: NDArray[np.int32]) -> None:
     _across(image.swapaxes(0, 1), out.swapaxes(0, 1), first, count, weights)
+
+
+def _passes() -> tuple[Any, Any]:
+    """Compiled ones where they are at hand, or there is enough to do to repay loading them."""
+    if "numba" not in sys.modules and next(_resized) < FEW:
+        return _across, _down
+    return _compiled() or (_across, _down)
 
 
 @cache

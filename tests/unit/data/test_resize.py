@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,3 +77,19 @@ def test_views_that_are_not_in_order():
     image = noise(40, 30)
     turned = image.swapaxes(0, 1)
     np.testing.assert_array_equal(resize(turned, 16, 16), resize(np.ascontiguousarray(turned), 16, 16))
+
+
+def test_a_few_pictures_load_no_compiler():
+    """One picture to predict, or a scan of a small folder, need not wait for it."""
+    program = """
+import sys
+import numpy as np
+from crossfade.data.resize import FEW, resize
+image = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
+first = resize(image, 8, 8)
+before = "numba" in sys.modules
+same = all(np.array_equal(resize(image, 8, 8), first) for _ in range(FEW))
+print(before, same, "numba" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", "True", "True"]
