@@ -12,6 +12,13 @@ CrossfadeError
 └── MissingExtra (ImportError)   an optional part that is not installed
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 
 class CrossfadeError(Exception):
     """Anything crossfade refuses or cannot do."""
@@ -51,3 +58,13 @@ class TrainingError(CrossfadeError):
 
 class MissingExtra(CrossfadeError, ImportError):
     """An optional part that is not installed; the message holds the pip line."""
+
+
+def check_known(who: str, what: str, name: str, known: Collection[str], more: str = "") -> None:
+    """Raise ConfigError with the nearest names, or all of them, unless `name` is one of `known`."""
+    if name not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=2, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
+        raise ConfigError(f"{who}: no {what} is called {name!r}. {hint}{more}")

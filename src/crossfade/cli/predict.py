@@ -38,8 +38,6 @@ def predict(
 
     from crossfade.training.predict import Prediction, load_run
 
-    if top < 1:
-        raise ConfigError(f"predict: --top must be 1 or more. Got {top}.")
     if csv is not None:
         _check_csv(csv, pictures, force)
     predictor = load_run(run, name=weights)

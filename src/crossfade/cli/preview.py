@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
@@ -11,8 +11,8 @@ from crossfade.cli.options import DataFolder, PreprocessFlags, check_outside, re
 from crossfade.errors import ConfigError
 
 KINDS = (".png", ".svg")
-NAMES = ("mix", "lambda", "classes", "channels", "morphology", "normalise", "augment")
 FigureName = Literal["mix", "lambda", "classes", "channels", "morphology", "normalise", "augment", "all"]
+NAMES = tuple(name for name in get_args(FigureName) if name != "all")
 
 
 def preview(

@@ -6,7 +6,6 @@ the run. Importing this module loads neither torch nor NumPy.
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
 import types
@@ -15,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from crossfade.errors import ConfigError
+from crossfade.errors import ConfigError, check_known
 from crossfade.vision.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -155,7 +154,8 @@ def resolve(file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
     del rest["preprocess"]
     hints = {**rest, **steps}
     for key, value in given.items():
-        given[key] = _typed(key, value, hints[_known(key, hints)])
+        check_known("config", "option", key, hints)
+        given[key] = _typed(key, value, hints[key])
     if isinstance(path := given.get("augment"), str) and path.endswith(".toml"):
         given["augment"] = read_toml(Path(path), "--augment")
     chain = Preprocess(**{key: value for key, value in given.items() if key in steps})
@@ -169,18 +169,10 @@ def _flat(file: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise ConfigError(f"preprocess: must be a table. Got {table!r}. Write [preprocess], and its keys below.")
     for key in table:
-        _known(key, get_type_hints(Preprocess), "preprocess")
+        check_known("preprocess", "option", key, get_type_hints(Preprocess))
         if key in given:
             raise ConfigError(f"config: {key} stands twice, in [preprocess] and outside. Say it once.")
     return {**given, **table}
-
-
-def _known(key: str, hints: Mapping[str, Any], who: str = "config") -> str:
-    if key in hints:
-        return key
-    near = difflib.get_close_matches(key, hints, n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(hints)}."
-    raise ConfigError(f"{who}: no option is called {key!r}. {hint}")
 
 
 def _typed(key: str, value: Any, hint: Any) -> Any:

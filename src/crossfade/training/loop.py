@@ -80,10 +80,9 @@ class Training:
         config, split = self.config, self.pictures.split
         self.model.to(self.device, memory_format=torch.channels_last)
         self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
+        augment = config.augmentation()
         feed = partial(Feed, self.normalisation, self.device, config.preprocess)
-        self._train_feed = feed(
-            policy=self.policy, augment=config.augmentation(), seed=config.seed, epochs=config.epochs
-        )
+        self._train_feed = feed(policy=self.policy, augment=augment, seed=config.seed, epochs=config.epochs)
         self._plain_feed = feed()
         self._loader: Loader[Ready] = Loader(
             self.pictures.cache.pixels,
@@ -94,7 +93,7 @@ class Training:
             balanced=config.balance == "sampling",
             drop_last=len(split.train) % config.batch_size == 1 < config.batch_size,  # batch norm needs two
             gather=self._train_feed.gather,
-            copies=2 if config.augmentation().append else 1,
+            copies=2 if augment.append else 1,
             prepare=self._train_feed.prepare,
             threads=config.threads,
         )

@@ -7,16 +7,15 @@ once; then come the changes of colour, one after the other. `crossfade.augment_i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossfade.arrays.augment import Colour, Fill
-from crossfade.errors import ConfigError
+from crossfade.errors import ConfigError, check_known
 from crossfade.rng import Stream, sample_uniforms
 from crossfade.vision import geometry, wide
 from crossfade.vision.geometry import Matrices, Size
@@ -209,13 +208,6 @@ class _Chance:
 # ------------------------------------------------------------------------------------------------------------ checks
 
 
-def _check_known(name: str, known: Collection[str], what: str, more: str = "") -> None:
-    if name not in known:
-        near = get_close_matches(name, known, n=2, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
-        raise ConfigError(f"augment: no {what} is called {name!r}. {hint}{more}")
-
-
 _RULES: dict[str, tuple[str, Any]] = {
     **dict.fromkeys(("flip", "flip_vertical", "append"), ("true or false", lambda v: isinstance(v, bool))),
     "rotation": ("degrees from 0 to 180", lambda v: _number(v, 0, 180)),
@@ -276,7 +268,7 @@ def preset(name: str) -> Augment:
     Raises:
         ConfigError: no such name; the message holds the nearest.
     """
-    _check_known(name, PRESETS, "preset", " A file of your own ends with .toml.")
+    check_known("augment", "preset", name, PRESETS, " A file of your own ends with .toml.")
     return PRESETS[name]
 
 
@@ -287,7 +279,7 @@ def augment_from(table: Mapping[str, Any]) -> Augment:
         ConfigError: an unknown key (with the nearest names) or a value that makes no sense.
     """
     for key in table:
-        _check_known(key, [field.name for field in fields(Augment)], "option")
+        check_known("augment", "option", key, [field.name for field in fields(Augment)])
     return Augment(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
 
 
