@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data.decode import Decoder, Pixels, read_header
+from crossfade.data.decode import Decoder, read_header
 from crossfade.data.files import read_below
-from crossfade.data.fit import Fit, fit_square, to_channels
+from crossfade.data.fit import Fit, to_row
 from crossfade.data.refusal import RefusedPicture
+from crossfade.data.rows import Pixels
 from crossfade.data.sketch import SKETCH_BYTES, Sketcher, is_regular, sketch_rows
 from crossfade.errors import CacheError
 
@@ -226,7 +227,7 @@ class Reader:
                 return shape
             note(row, image)
             if writes:
-                rows[row] = to_channels(fit_square(image, job.size, job.fit), job.channels)
+                rows[row] = to_row(image, job.size, job.channels, job.fit)
             return shape
 
         return decode_into_row

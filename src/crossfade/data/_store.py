@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data._reading import DIGEST_BYTES, Findings, row_sums
-from crossfade.data.decode import Pixels
 from crossfade.data.fit import Fit
+from crossfade.data.rows import Pixels
 from crossfade.data.sketch import SKETCH_BYTES
 
 VERSION = 4  # raise it whenever the same files would give other pixels or another layout
@@ -234,12 +235,10 @@ def read_stamps(folder: Path, root: Path) -> NDArray[np.int64] | None:
 
 def write_stamps(folder: Path, root: Path, stamps: NDArray[np.int64]) -> None:
     """Note bytes and times of the files of `root`, which hold what the cache was made from."""
-    path = _stamps_of(folder, root)
+    data = BytesIO()
+    np.save(data, stamps)
     with suppress(OSError):  # in a folder that we may only read they are hashed each time
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(temporary, "wb") as file:
-            np.save(file, stamps)
-        os.replace(temporary, path)
+        _replace(_stamps_of(folder, root), data.getvalue())
 
 
 def _stamps_of(folder: Path, root: Path) -> Path:

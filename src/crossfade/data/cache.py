@@ -24,12 +24,11 @@ from crossfade.data._crew import Crew, Progress
 from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
 from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
-from crossfade.data.decode import Pixels
 from crossfade.data.fit import Fit, check_fit
 from crossfade.data.listing import Listing, list_folder
 from crossfade.data.onthefly import Decoded
 from crossfade.data.refusal import MAX_PIXELS
-from crossfade.data.rows import OnDisk, memory
+from crossfade.data.rows import OnDisk, Pixels, memory
 from crossfade.data.scan import Index, join
 from crossfade.errors import CacheError, ConfigError
 

@@ -14,13 +14,14 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossfade.data.colour import check_mode, is_grey, to_pixels, upright_shape
 from crossfade.data.files import read_file
+from crossfade.data.fit import Fit, to_row
 from crossfade.data.formats import MANY_SCANS_MATTER, check_scans, jpeg_header
 from crossfade.data.pillow import on_a_lead, open_picture
 from crossfade.data.refusal import MAX_PIXELS, MIN_SIDE, RefusedPicture, check_size
+from crossfade.data.rows import Pixels
 
 try:
     import simplejpeg
@@ -29,10 +30,6 @@ except ImportError:  # slower, the same pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from crossfade.data.fit import Fit
-
-Pixels = NDArray[np.uint8]
 
 _FILL_ROWS = 8
 
@@ -90,9 +87,7 @@ def load_picture(
     Raises:
         RefusedPicture: missing, unreadable, no regular file or no picture, with the reason.
     """
-    from crossfade.data.fit import fit_square, to_channels  # which builds on this module
-
-    return to_channels(fit_square(decode(read_file(path), max_pixels=max_pixels), size, fit), channels)
+    return to_row(decode(read_file(path), max_pixels=max_pixels), size, channels, fit)
 
 
 def _decode_with_pillow(data: bytes, max_pixels: int) -> Pixels:

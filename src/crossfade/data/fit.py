@@ -6,15 +6,20 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from crossfade.data.decode import Pixels
 from crossfade.data.pillow import pillow
 from crossfade.data.refusal import RefusedPicture
 from crossfade.data.resize import resize
+from crossfade.data.rows import Pixels
 from crossfade.errors import ConfigError
 
 Fit = Literal["stretch", "crop", "drop", "pad"]
 
 PAD_FILL = 0  # black, as beyond the border of a shifted picture and in the fill of a plan
+
+
+def to_row(image: Pixels, size: int, channels: int, fit: Fit = "stretch") -> Pixels:
+    """A decoded picture as the cache holds it, (size, size, channels): `fit_square`, then `to_channels`."""
+    return to_channels(fit_square(image, size, fit), channels)
 
 
 def fit_square(image: Pixels, size: int, fit: Fit = "stretch") -> Pixels:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data.sketch import CELLS, GREY_BYTES, Pixels
+from crossfade.data.rows import Pixels
+from crossfade.data.sketch import CELLS, GREY_BYTES
 
 NEAR = 0.1  # among 60,000 pictures of CIFAR-10, 22 pairs are nearer, all rightly; the nearest digits are 0.11 apart
 PLAIN = 4.0  # standard deviation of g, in 0..255

@@ -70,17 +70,7 @@ def list_folder(root: str | os.PathLike[str], expect: Callable[[int], None] = la
 
 
 def _list_root(listing: Listing, entries: list[os.DirEntry[str]]) -> Listing:
-    folders, files = [], []
-    for entry in entries:
-        if _is_ignored(entry.name):
-            listing.ignored.append(entry.name)
-        elif entry.is_symlink() and _leads_to_folder(entry):
-            listing.refused.append(_linked_folder(listing.root, entry, entry.name))
-        elif entry.is_dir(follow_symlinks=False):
-            folders.append(entry)
-        else:
-            files.append(entry.name)
-    listing.ignored += files
+    folders, files = _folders_among(listing, entries, "")
     parts = _ready_made(listing.root, folders)
     if parts:
         _list_parts(listing, parts)
@@ -91,6 +81,25 @@ def _list_root(listing: Listing, entries: list[os.DirEntry[str]]) -> Listing:
         for label, name in enumerate(names):
             _list_class(listing, name, label, "")
     return listing
+
+
+def _folders_among(
+    listing: Listing, entries: list[os.DirEntry[str]], prefix: str
+) -> tuple[list[os.DirEntry[str]], list[str]]:
+    """The folders and files where only folders count; all else is noted as ignored or refused."""
+    folders, files = [], []
+    for entry in entries:
+        path = prefix + entry.name
+        if _is_ignored(entry.name):
+            listing.ignored.append(path)
+        elif entry.is_symlink() and _leads_to_folder(entry):
+            listing.refused.append(_linked_folder(listing.root, entry, path))
+        elif entry.is_dir(follow_symlinks=False):
+            folders.append(entry)
+        else:
+            files.append(path)
+    listing.ignored += files
+    return folders, files
 
 
 def _ready_made(root: Path, folders: list[os.DirEntry[str]]) -> dict[str, str]:
@@ -122,19 +131,8 @@ def _ready_made(root: Path, folders: list[os.DirEntry[str]]) -> dict[str, str]:
 def _list_parts(listing: Listing, parts: dict[str, str]) -> None:
     found: dict[str, list[str]] = {}
     for part, folder in parts.items():
-        names, files = [], []
-        for entry in _entries(listing.root / folder):
-            relative = f"{folder}/{entry.name}"
-            if _is_ignored(entry.name):
-                listing.ignored.append(relative)
-            elif entry.is_symlink() and _leads_to_folder(entry):
-                listing.refused.append(_linked_folder(listing.root, entry, relative))
-            elif entry.is_dir(follow_symlinks=False):
-                names.append(entry.name)
-            else:
-                files.append(relative)
-        listing.ignored += files
-        found[part] = names
+        folders, _ = _folders_among(listing, _entries(listing.root / folder), f"{folder}/")
+        found[part] = [entry.name for entry in folders]
     listing.classes = _sorted_classes(listing.root / parts["train"], found["train"], [])
     for part, names in found.items():
         if unknown := sorted(set(names) - set(listing.classes)):

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossfade.data._crew import processors
 from crossfade.data._reading import DIGEST_BYTES
-from crossfade.data.decode import Pixels, decode
+from crossfade.data.decode import decode
 from crossfade.data.files import read_below
-from crossfade.data.fit import Fit, fit_square, to_channels
+from crossfade.data.fit import Fit, to_row
 from crossfade.data.refusal import MAX_PIXELS, RefusedPicture
+from crossfade.data.rows import Pixels
 from crossfade.data.scan import Index
 from crossfade.errors import DataError
 
@@ -106,7 +107,7 @@ class Decoded:
             data = read_below(self._root, path)
             if blake2b(data, digest_size=DIGEST_BYTES).digest() != self.index.digests[number].tobytes():
                 raise _changed(path, "other bytes than when the folder was scanned")
-            return to_channels(fit_square(decode(data, max_pixels=self.max_pixels), size, self.fit), channels)
+            return to_row(decode(data, max_pixels=self.max_pixels), size, channels, self.fit)
         except RefusedPicture as refusal:
             raise _changed(path, refusal.detail) from refusal
 

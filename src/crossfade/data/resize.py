@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfade.data.rows import Pixels
+
 Box = tuple[float, float, float, float]
-Pixels = NDArray[np.uint8]
 BITS = 22
 FEW = 16  # pictures, which NumPy has resized before Numba is loaded
 _resized = itertools.count()

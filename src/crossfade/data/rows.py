@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-_Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 
 class Rows(Protocol):
@@ -44,7 +44,7 @@ class OnDisk:
         offset: bytes before the first row.
     """
 
-    def __init__(self, pixels: _Pixels, path: Path, offset: int) -> None:
+    def __init__(self, pixels: Pixels, path: Path, offset: int) -> None:
         self.pixels, self.offset = pixels, offset
         self.shape, self.nbytes = pixels.shape, pixels.nbytes
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  (open as long as the map)
@@ -52,11 +52,11 @@ class OnDisk:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, which: Any) -> _Pixels:
+    def __getitem__(self, which: Any) -> Pixels:
         """As of an array."""
         return self.pixels[which]
 
-    def take(self, ids: Any, axis: int = 0, out: Any = None, mode: Any = "raise") -> _Pixels:
+    def take(self, ids: Any, axis: int = 0, out: Any = None, mode: Any = "raise") -> Pixels:
         """As `numpy.ndarray.take`."""
         if hasattr(os, "posix_fadvise"):
             length = self.nbytes // len(self)

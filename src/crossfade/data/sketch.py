@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from crossfade.data.rows import Pixels
 
 CELLS = 8
 COLOUR_CELLS = CELLS // 2

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from crossfade.data._crew import Crew
-from crossfade.data._reading import Job
+from crossfade.data._reading import DIGEST_BYTES, Job
 from crossfade.data.cache import Cache
 from crossfade.data.decode import Decoder
 from crossfade.data.files import read_file
-from crossfade.data.fit import fit_square, to_channels
+from crossfade.data.fit import to_row
 from crossfade.data.refusal import MAX_PIXELS
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
@@ -120,8 +120,8 @@ def decode_alone(index: Index, cache: Cache, seconds: float) -> Rate:
 
     def work() -> int:
         for data in files:
-            blake2b(data, digest_size=16).digest()
-            to_channels(fit_square(decoder(data), cache.size, cache.fit), cache.channels)
+            blake2b(data, digest_size=DIGEST_BYTES).digest()
+            to_row(decoder(data), cache.size, cache.channels, cache.fit)
         return len(files)
 
     return repeat("decode, alone", work, seconds, "one thread")
