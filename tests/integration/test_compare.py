@@ -12,6 +12,7 @@ import pytest
 from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.compare import Comparison, arm_folder, compare
 from crossfade.report import write_report
+from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
 from crossfade.training.record import make_folder
@@ -108,11 +109,11 @@ def test_comparisons_that_make_no_sense(arms: tuple[str, ...], seeds: tuple[int,
 def test_what_is_done_is_not_lost_when_a_later_run_fails(corners: Path, tmp_path: Path) -> None:
     """A rate at which the second seed's loss blows up is not to be had by choice, so a callback stops it."""
 
-    def on_run(arm: str, seed: int) -> tuple:
+    def on_run(arm: str, seed: int) -> list[Watch]:
         def stop(line: object) -> None:
             raise TrainingError("training: the loss must stay a number.")
 
-        return (stop if (arm, seed) == ("mixup", 1) else None), None
+        return [Watch(epoch=stop)] if (arm, seed) == ("mixup", 1) else []
 
     make_folder(tmp_path / "c", force=False)
     bench = open_bench(open_pictures(corners, CONFIG), CONFIG)

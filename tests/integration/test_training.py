@@ -13,6 +13,7 @@ import torch
 
 from crossfade.errors import ConfigError, DataError, TrainingError
 from crossfade.training import checkpoint, dataset
+from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import count_values, open_pictures
 from crossfade.training.predict import load_run
@@ -193,7 +194,7 @@ def test_a_signal_saves_and_leaves(corners: Path, tmp_path: Path, number: int) -
     with pytest.raises(Interruption, match=r"checkpoints/last") as caught:
         train_one(
             bench, config, tmp_path / "run",
-            on_step=lambda done, total: os.kill(os.getpid(), number) if done == 9 else None,
+            callbacks=[Watch(step=lambda done, total: os.kill(os.getpid(), number) if done == 9 else None)],
         )  # fmt: skip
     assert caught.value.exit_code == 128 + number
     state = checkpoint.load(tmp_path / "run" / "checkpoints" / "last").state
@@ -275,7 +276,7 @@ def test_a_signal_between_two_epochs_is_not_forgotten(corners: Path, tmp_path: P
     with pytest.raises(Interruption):
         train_one(
             bench, config, tmp_path / "run",
-            on_epoch=lambda line: os.kill(os.getpid(), signal.SIGTERM) if line["epoch"] == 3 else None,
+            callbacks=[Watch(epoch=lambda line: os.kill(os.getpid(), signal.SIGTERM) if line["epoch"] == 3 else None)],
         )  # fmt: skip
 
 

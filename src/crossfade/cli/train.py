@@ -14,6 +14,7 @@ def train(
     from crossfade.cli.progress import bar, epoch_line, say
     from crossfade.cli.work import open_bench_into, report_and_say
     from crossfade.mixing.registry import policy_from_spec
+    from crossfade.training.callbacks import Watch
     from crossfade.training.record import write_json
     from crossfade.training.run import train_one
 
@@ -22,7 +23,8 @@ def train(
     bench = open_bench_into(data, settings, folder, force=force)
     write_json(folder / "data.json", bench.pictures.summary())
     with bar(f"{settings.model}, {settings.mix}") as tick:
-        summary = train_one(bench, settings, folder, on_epoch=epoch_line(settings.mix, settings.epochs), on_step=tick)
+        watch = Watch(epoch=epoch_line(settings.mix, settings.epochs), step=tick)
+        summary = train_one(bench, settings, folder, callbacks=[watch])
     judged = summary["judged"]
     accuracy, seconds = f"{100 * judged['accuracy']:.2f} %", f"{summary['seconds']:.1f} s"
     say("")

@@ -13,9 +13,9 @@ from crossfade.errors import ConfigError
 from crossfade.experiments.compare import Comparison, compare
 from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
+from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
-from crossfade.training.loop import OnEpoch, OnStep
 from crossfade.training.record import check_folder, make_folder
 from crossfade.training.run import Bench, build_model, open_bench
 
@@ -68,13 +68,12 @@ def run_comparison(
     with bar("training") as tick:
         count = 0
 
-        def on_run(arm: str, seed: int) -> tuple[OnEpoch, OnStep]:
+        def on_run(arm: str, seed: int) -> list[Callback]:
             nonlocal count
             count += 1
             before = count - 1
-            return epoch_line(f"{arm}, seed {seed}", config.epochs), (
-                lambda done, steps: tick(before * steps + done, total * steps)
-            )
+            line = epoch_line(f"{arm}, seed {seed}", config.epochs)
+            return [Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))]
 
         summary = compare(bench, comparison, folder, commands=[command], on_run=on_run)
     say("")

@@ -12,13 +12,13 @@ from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.statistics import paired_difference, summarise_arm, verdict
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.training import record
+from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
-from crossfade.training.loop import OnEpoch, OnStep
 from crossfade.training.run import Bench, train_one
 
 BASELINE = "none"
 
-OnRun = Callable[[str, int], tuple[OnEpoch | None, OnStep | None]]
+OnRun = Callable[[str, int], Sequence[Callback]]
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def _run(
 ) -> dict[str, Any]:
     own = folder / arm_folder(arm) / f"seed-{seed}"
     own.mkdir(parents=True)
-    on_epoch, on_step = on_run(arm, seed) if on_run is not None else (None, None)
+    callbacks = on_run(arm, seed) if on_run is not None else ()
     config = replace(comparison.config, mix=arm, seed=seed)
     try:
-        return train_one(bench, config, own, on_epoch=on_epoch, on_step=on_step)
+        return train_one(bench, config, own, callbacks=callbacks)
     except TrainingError as error:
         raise TrainingError(f"{arm}, seed {seed}: {error}") from error
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,11 @@ from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import checkpoint, record
 from crossfade.training.balance import build_loss
+from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
+from crossfade.training.inference import forward, logits_of
 from crossfade.training.metrics import RunningMean, confusion_matrix, hits
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 from crossfade.training.signals import Stop, listen
@@ -43,9 +45,6 @@ from crossfade.vision.normalise import Normalisation
 EVALUATION_BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
 PREPARE_PICTURES = 5000  # of 32 pixels a side or less, likewise
 _NO_PIXELS = np.zeros(0, np.uint8)
-
-OnEpoch = Callable[[Mapping[str, Any]], None]
-OnStep = Callable[[int, int], None]
 
 
 @dataclass
@@ -60,8 +59,7 @@ class Training:
         folder: an empty run folder, made by `record.make_folder`.
         device: to train on.
         precision: torch.float32, or torch.bfloat16 for autocast.
-        on_epoch: called with each line of `metrics.jsonl`.
-        on_step: called with (steps done, steps in all).
+        callbacks: told of every step and epoch.
     """
 
     config: RunConfig
@@ -71,8 +69,7 @@ class Training:
     folder: Path
     device: torch.device
     precision: torch.dtype = torch.float32
-    on_epoch: OnEpoch | None = None
-    on_step: OnStep | None = None
+    callbacks: Sequence[Callback] = ()
     _best: dict[str, Any] = field(default_factory=dict, init=False)
     _last: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -129,6 +126,17 @@ class Training:
             TrainingError: the loss is no longer a number; the message names the batch.
             Interruption: Ctrl-C or SIGTERM came; `checkpoints/last` was saved.
         """
+        summary = None
+        for callback in self.callbacks:
+            callback.on_start(self.config, self.folder)
+        try:
+            summary = self._run()
+        finally:
+            for callback in self.callbacks:
+                callback.on_end(summary)
+        return summary
+
+    def _run(self) -> dict[str, Any]:
         start = time.perf_counter()
         devices = [self.device] if self.device.type == "cuda" else []
         with listen() as stop, torch.random.fork_rng(devices=devices):
@@ -138,8 +146,8 @@ class Training:
                 line = self._epoch(epoch, stop)
                 record.append_line(self.folder / "metrics.jsonl", line)
                 self._save(epoch, line)
-                if self.on_epoch is not None:
-                    self.on_epoch(line)
+                for callback in self.callbacks:
+                    callback.on_epoch(line)
                 stop.leave_if_asked(self.folder)
             summary = self._finish()
             summary["seconds"] = time.perf_counter() - start
@@ -179,8 +187,9 @@ class Training:
             loss_mean.add(loss, len(ready.labels))
             accuracy_mean.add(mixed_accuracy(logits, labels, ready.plan), len(ready.labels))
             self._lambdas.add(ready.plan.lam)
-            if self.on_step is not None:
-                self.on_step(epoch * steps + ready.step + 1, self.config.epochs * steps)
+            done = Step(epoch * steps + ready.step + 1, self.config.epochs * steps, self._lr, loss)
+            for callback in self.callbacks:
+                callback.on_step(done)
             if stop.signal is not None:
                 watch.check()
                 self._save_last(epoch, ready.step + 1)
@@ -192,7 +201,7 @@ class Training:
             "epoch": epoch + 1,
             "train": train,
             "val": self.evaluate("val"),
-            "lr": self._optimizer.param_groups[0]["lr"],
+            "lr": self._lr,
             "seconds": seconds,
             "images_per_second": len(self.pictures.split.train) / seconds,
         }
@@ -200,7 +209,7 @@ class Training:
     def _step(self, step: int, images: Tensor, labels: Tensor, ready: Ready) -> tuple[Tensor, Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_lr"] * self._schedule(step)
-        logits = self._logits(self.model, images)
+        logits = forward(self.model, images, self.precision)
         loss = mixed_loss(self._loss, logits, labels, ready.plan)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -211,11 +220,9 @@ class Training:
             self._ema.update(self.model)
         return logits.detach(), loss.detach()
 
-    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
-        """(B, C) float32, whatever precision the network computes in."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            logits = model(images)
-        return logits.float()
+    @property
+    def _lr(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
 
     def evaluate(self, part: Part, confusion: Tensor | None = None) -> dict[str, float]:
         """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented.
@@ -224,19 +231,13 @@ class Training:
             part: "val" or "test".
             confusion: (C, C) int64; counts of (truth, prediction) are added to it.
         """
-        numbers = self.pictures.split.part(part)
-        loss_mean, right = RunningMean(), torch.zeros((), dtype=torch.int64, device=self.device)
-        model = self.judged_model.eval()
-        with torch.inference_mode():
-            for ready in self._evaluation_loader(numbers).epoch(0):
-                images, labels = self._plain_feed.to_device(ready)
-                logits = self._logits(model, images)
-                loss_mean.add(F.cross_entropy(logits, labels), len(labels))
-                right += hits(logits, labels).sum()
-                if confusion is not None:
-                    confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
+        loader = self._evaluation_loader(self.pictures.split.part(part))
+        logits, labels = logits_of(self.judged_model, loader, self._plain_feed, self.precision)
+        if confusion is not None:
+            confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
+        loss = float(F.cross_entropy(logits.double(), labels))
         # Counted, not averaged over batches: equal counts must be equal numbers, or a tie would look like a difference.
-        return {"loss": loss_mean.value, "accuracy": int(right) / len(numbers)}
+        return {"loss": loss, "accuracy": int(hits(logits, labels).sum()) / len(labels)}
 
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
         return Loader(

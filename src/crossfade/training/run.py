@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from crossfade.models.registry import build, seeded
 from crossfade.models.timm import published_statistics
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
+from crossfade.training.callbacks import Callback
 from crossfade.training.checkpoint import tensors_digest
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, count_values
 from crossfade.training.hardware import choose_device, choose_precision
-from crossfade.training.loop import OnEpoch, OnStep, Training
+from crossfade.training.loop import Training
 from crossfade.vision.normalise import Normalisation
 
 
@@ -65,15 +67,13 @@ def build_model(bench: Bench, config: RunConfig) -> nn.Module:
         )
 
 
-def train_one(
-    bench: Bench, config: RunConfig, folder: Path, *, on_epoch: OnEpoch | None = None, on_step: OnStep | None = None
-) -> dict[str, Any]:
+def train_one(bench: Bench, config: RunConfig, folder: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, Any]:
     """One training into an empty folder made by `record.make_folder`; returns its summary."""
     record.write_head(folder, bench.pictures, config.as_dict(), bench.environment)
     model = build_model(bench, config)
     digest = tensors_digest(model.state_dict())
     training = Training(
-        config, bench.pictures, model, bench.normalisation, folder, bench.device, bench.precision, on_epoch, on_step
+        config, bench.pictures, model, bench.normalisation, folder, bench.device, bench.precision, callbacks
     )
     summary = {**training.run(), "initial_weights": digest}
     record.write_json(folder / "summary.json", summary)
