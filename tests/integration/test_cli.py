@@ -90,7 +90,8 @@ def test_train_predict_report(call: Call, corners: Path, tmp_path: Path) -> None
     assert code == 1
     assert "missing.png" in err
     rows = json.loads(out)
-    assert [row["path"] for row in rows] == [str(picture)]
+    assert [row["path"] for row in rows] == [str(picture), "missing.png"]
+    assert rows[1] == {"path": "missing.png", "refused": "unreadable", "detail": "No such file or directory"}
     assert sum(rows[0]["classes"].values()) == pytest.approx(1, abs=1e-4)
     assert Path("found.csv").read_text().splitlines()[0] == "path,refused,corner0,corner1,corner2"
     assert len(Path("found.csv").read_text().splitlines()) == 3
@@ -167,7 +168,7 @@ def test_preview_of_everything_into_a_folder(call: Call, corners: Path) -> None:
         (["train", "DATA", "--weights", "w.pt"], None, "w.pt"),
         (["compare", "DATA", "--seeds", "two"], 2, "seeds"),
         (["train", "nowhere"], 1, "must exist"),
-        (["predict", "nowhere", "x.png"], 2, "no run with weights"),
+        (["predict", "nowhere", "x.png"], 2, "which is not there"),
         (["predict", "nowhere", "x.png", "--top", "0"], 2, "--top must be 1 or more. Got 0"),
         (["report", "nowhere"], 1, "report"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report", "doctor")
+COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report", "export", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,6 +44,8 @@ def _run(arguments: list[str]) -> int:
     from crossfade.errors import ConfigError, CrossfadeError
 
     try:
+        # A lone hyphen is a name, of whatever is piped in, and no option.
+        arguments = ["./-" if one == "-" else one for one in arguments]
         result = _app()(arguments, exit_on_error=False, print_error=False)
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
@@ -79,6 +81,7 @@ _HELP = {
     "compare": "Train several arms fairly and say whether mixing helps.",
     "predict": "Name the classes of single pictures with a trained run.",
     "report": "Write the page of a run or a comparison again.",
+    "export": "Write a trained run as ONNX, or as a folder for a model hub.",
     "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",
 }
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from cyclopts import Parameter
 
@@ -42,6 +42,10 @@ DataFolder = Annotated[
 ]
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"], help="a TOML file of the same options")]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="folder of the run [default: runs/<name>]")]
+Checkpoint = Annotated[
+    Literal["best", "last"] | None,
+    Parameter(name="--checkpoint", help="best (on validation) or last; the one that was judged if not said"),
+]
 Force = Annotated[bool, Parameter(help="replace a run that is there", negative="")]
 
 

@@ -5,92 +5,123 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from crossfade.cli.options import check_outside, is_below
+from crossfade.cli.options import Checkpoint, check_outside, is_below
 from crossfade.cli.progress import printable, say
 from crossfade.errors import ConfigError, DataError
 
-Pictures = Annotated[list[Path], Parameter(negative="", help="pictures, or folders of pictures")]
+if TYPE_CHECKING:
+    from crossfade.training.predict import Prediction
+
+    Found = Iterator[Prediction]
+
+PLOTS = (".png", ".svg")
 
 
 def predict(
-    run: Annotated[Path, Parameter(help="folder of one training")],
-    pictures: Pictures,
+    run: Annotated[Path, Parameter(help="folder of one training, or one that crossfade export --to hub wrote")],
+    pictures: Annotated[
+        list[Path], Parameter(negative="", help="pictures, folders of pictures, or - for a picture piped in")
+    ],
     /,
     *,
     top: Annotated[int, Parameter(help="classes to name for each picture")] = 3,
     csv: Annotated[Path | None, Parameter(help="write all probabilities to this CSV file")] = None,
-    force: Annotated[bool, Parameter(help="replace a CSV file that is there", negative="")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="print JSON")] = False,
-    weights: Annotated[
-        Literal["best", "last"] | None,
-        Parameter(name="--checkpoint", help="best (on validation) or last; the one that was judged if not said"),
+    plot: Annotated[
+        Path | None,
+        Parameter(help="draw the picture beside its probabilities: a .png or .svg file, of several a folder"),
     ] = None,
+    force: Annotated[bool, Parameter(help="replace files that are there", negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="print a JSON list")] = False,
+    as_lines: Annotated[bool, Parameter(name="--jsonl", negative="", help="print a line of JSON for each")] = False,
+    tta: Annotated[
+        str | None,
+        Parameter(help="average over flip (the mirror image), N copies augmented as in training, or both: flip,8"),
+    ] = None,
+    weights: Checkpoint = None,
+    batch_size: Annotated[int, Parameter(help="pictures that go through the network at once")] = 64,
+    device: Annotated[str, Parameter(help="cpu, cuda, or auto")] = "auto",
 ) -> int:
     """Name the classes of pictures. Of one that cannot be read it says so, does the others, and leaves with 1."""
-    if top < 1:
-        raise ConfigError(f"predict: --top must be 1 or more. Got {top}. Pass --top 3, say.")
-
-    from crossfade.training.predict import Prediction, load_run
-
+    for flag, value in (("--top", top), ("--batch-size", batch_size)):
+        if value < 1:
+            raise ConfigError(f"predict: {flag} must be 1 or more. Got {value}. Pass {flag} 3, say.")
+    if as_json and as_lines:
+        raise ConfigError("predict: --json prints one list, --jsonl a line for each. Got both. Pass one of them.")
     if csv is not None:
-        _check_csv(csv, pictures, force)
-    predictor = load_run(run, name=weights)
-    files, odd = _expand(pictures)
-    found = list(predictor.predict(files)) + [Prediction(path, refused=why) for path, why in odd]
-    if not found:
-        raise DataError(f"predict: there is no file in {', '.join(map(str, pictures))}. Pass pictures.")
-    refused = [one for one in found if one.probabilities is None]
-    for one in refused:
-        say(f"crossfade: {printable(one.path)}: {one.refused}")
+        _check_file(csv, "--csv", pictures, force)
+    if plot is not None:
+        _check_plot(plot, pictures, force)
+
+    from crossfade.cli.pictures import Asked
+    from crossfade.training.predict import load_run
+
+    predictor = load_run(run, name=weights, device=device, tta=tta)
+    asked, classes, tally = Asked(pictures), predictor.classes, _Tally()
+    found = tally.count(predictor.predict(asked, batch=batch_size, read=asked.read))
+    if plot is not None:
+        from crossfade.cli.plots import Plots
+
+        found = Plots(plot, predictor, asked.read, top, force).draw(found)
+    found = _shown(found, "json" if as_json else "jsonl" if as_lines else "text", classes, top)
     if csv is not None:
-        _write_csv(csv, predictor.classes, found)
-    rows = [_row(one, predictor.classes, top) for one in found if one.probabilities is not None]
-    if as_json:
-        print(json.dumps(rows, indent=1))
-    elif rows:
-        print("\n".join(map(_line, rows)))
-    if refused:
-        say(f"crossfade: {len(refused)} of {len(found)} pictures could not be read")
-    return 1 if refused else 0
+        _write_csv(csv, classes, found)
+    else:
+        for _ in found:
+            pass
+    return tally.close(pictures)
 
 
-def _check_csv(csv: Path, pictures: Sequence[Path], force: bool) -> None:
-    """Neither a picture nor a folder of them is ever written to, and no other file unless forced."""
-    for path in pictures:
-        if os.path.isdir(path):
-            check_outside(csv, path, "--csv")
-        elif is_below(csv, path):
-            raise ConfigError(f"csv: {csv} is a picture to look at, which is only read. Choose another --csv.")
-    if csv.exists() and not force:
-        raise ConfigError(f"predict: {csv} exists. Choose another --csv, or pass --force.")
+class _Tally:
+    """How many there were, and how many of them were refused; refusals are said as they come."""
+
+    def __init__(self) -> None:
+        self.total = self.refused = 0
+
+    def count(self, found: Iterable[Prediction]) -> Found:
+        for one in found:
+            self.total += 1
+            if one.refused is not None:
+                self.refused += 1
+                say(f"crossfade: {printable(one.path)}: {one.refused}")
+            yield one
+
+    def close(self, pictures: Sequence[Path]) -> int:
+        """The exit code."""
+        if self.total == 0:
+            raise DataError(f"predict: there is no file in {', '.join(map(str, pictures))}. Pass pictures.")
+        if self.refused:
+            say(f"crossfade: {self.refused:,} of {self.total:,} pictures could not be read")
+        return 1 if self.refused else 0
 
 
-def _expand(given: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The files asked for, and what cannot be one; of a folder, all that `scan` would read below it."""
-    from crossfade.data.listing import walk
-    from crossfade.data.refusal import RefusedPicture
+def _shown(found: Found, form: str, classes: Sequence[str], top: int) -> Found:
+    """The same, printed as they pass: text, a line of JSON for each, or one JSON list."""
+    start, between = ("[", ",\n") if form == "json" else ("", "\n")
+    write: Callable[[str], Any] = sys.stdout.write
+    for one in found:
+        row = _row(one, classes, top)
+        if form != "text":
+            write(start + json.dumps(row))
+            start = between
+        elif one.probabilities is not None:
+            write(_line(row) + "\n")
+        sys.stdout.flush()
+        yield one
+    if form == "json":
+        write("[]\n" if start == "[" else "]\n")
+    elif form == "jsonl" and start:
+        write("\n")
 
-    files: list[Path] = []
-    odd: list[tuple[Path, str]] = []
-    for path in given:
-        if not os.path.isdir(path):  # unlike Path.is_dir, no error for a name that is too long
-            files.append(path)
-            continue
-        found, refused, ignored = walk(path.resolve())
-        files += [path / name for name in found]
-        odd += [(path / one.path, str(RefusedPicture(one.reason, one.detail))) for one in refused]
-        if ignored:
-            say(f"crossfade: {len(ignored):,} files in {printable(path)} ignored, such as {printable(ignored[0])}")
-    return files, odd
 
-
-def _row(one: Any, classes: Sequence[str], top: int) -> dict[str, Any]:
+def _row(one: Prediction, classes: Sequence[str], top: int) -> dict[str, Any]:
+    if one.refusal is not None:
+        return {"path": str(one.path), "refused": one.refusal.reason, "detail": one.refusal.detail}
     best = one.probabilities.argsort()[::-1][:top]
     return {"path": str(one.path), "classes": {classes[k]: round(float(one.probabilities[k]), 6) for k in best}}
 
@@ -101,15 +132,42 @@ def _line(row: dict[str, Any]) -> str:
     )
 
 
-def _write_csv(path: Path, classes: Sequence[str], found: Sequence[Any]) -> None:
+def _write_csv(path: Path, classes: Sequence[str], found: Found) -> None:
+    """A row for each as it comes."""
     from crossfade.data.table import write_table
 
-    rows = [
+    rows = (
         [one.path, one.refused or "", *([] if one.probabilities is None else [f"{p:.6f}" for p in one.probabilities])]
         for one in found
-    ]
+    )
     try:
         write_table(path, ["path", "refused", *classes], rows)
+    except BrokenPipeError:  # whoever read what we print has left
+        raise
     except OSError as error:
         raise ConfigError(f"predict: {path} cannot be written ({error.strerror}). Choose another --csv.") from error
-    print(f"csv: {path}", file=sys.stderr)
+    say(f"csv: {printable(path)}")
+
+
+def _check_file(path: Path, flag: str, pictures: Sequence[Path], force: bool) -> None:
+    """Neither a picture nor a folder of them is ever written to, and no other file unless forced."""
+    for given in pictures:
+        if os.path.isdir(given):
+            check_outside(path, given, flag)
+        elif is_below(path, given):
+            raise ConfigError(f"{flag[2:]}: {path} is a picture to look at, which is only read. Choose another {flag}.")
+    if path.exists() and not path.is_dir() and not force:
+        raise ConfigError(f"predict: {path} exists. Choose another {flag}, or pass --force.")
+    if path.is_dir() and flag == "--csv":
+        raise ConfigError(f"predict: {path} is a folder. Pass a file to {flag}, such as {path / 'found.csv'}.")
+
+
+def _check_plot(path: Path, pictures: Sequence[Path], force: bool) -> None:
+    _check_file(path, "--plot", pictures, force)
+    several = len(pictures) > 1 or os.path.isdir(pictures[0])
+    if path.suffix.lower() in PLOTS:
+        if several:
+            raise ConfigError(f"plot: one file holds one picture. Got {path} for several. Pass a folder to --plot.")
+    elif path.suffix or (path.exists() and not path.is_dir()):
+        png = path.with_suffix(".png")
+        raise ConfigError(f"plot: a .png or .svg file, or a folder. Got {path}. Pass --plot {png}, say.")

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from typing import BinaryIO
 
 from crossfade.data.formats import format_of
 from crossfade.data.refusal import MAX_BYTES, RefusedPicture
@@ -40,6 +41,21 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return _read(os.open(path, _FLAGS))
     except OSError as error:
         raise _unreadable(error) from None
+
+
+def read_stream(stream: BinaryIO) -> bytes:
+    """The bytes of a picture that comes through a pipe, to its end.
+
+    Raises:
+        RefusedPicture: more than `MAX_BYTES`, or by its first bytes no picture at all, which is found before the rest
+            is read.
+    """
+    head = stream.read(HEAD_BYTES)
+    format_of(head)
+    data = head + stream.read(MAX_BYTES + 1 - len(head))
+    if len(data) > MAX_BYTES:
+        raise RefusedPicture("unreadable", f"more than {MAX_BYTES:,} bytes through a pipe")
+    return data
 
 
 def read_below(root: str, name: str, folder: int | None = None, note: Note | None = None) -> bytes:

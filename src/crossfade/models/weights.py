@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,7 +34,7 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     Raises:
         CheckpointError: the file is absent, is a pickle, is damaged, or holds other tensors than the model's.
     """
-    found = _read(path)
+    found = read_weights(path)
     wanted = model.state_dict()
     fresh = _foreign_head(model, wanted, found)
     missing = [name for name in wanted if name not in found]
@@ -59,7 +60,12 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     return fresh
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name.
+
+    Raises:
+        CheckpointError: the file is absent, is a pickle, or is damaged.
+    """
     if path.suffix.lower() in PICKLES:
         raise CheckpointError(
             f"load_weights: weights are read from safetensors only, for a pickle may run any code. Got {path}. "
@@ -73,6 +79,12 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"load_weights: the weights must be a whole safetensors file. Got {path}: {error}. Fetch it again."
         ) from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _foreign_head(model: nn.Module, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:

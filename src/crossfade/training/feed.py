@@ -88,6 +88,13 @@ class Feed:
         ready = Ready(batch.images, batch.labels, plan, waiting, each, batch.ids, batch.epoch, batch.step)
         return replace(ready, pixels=self._render(ready, batch.images)) if self._on_host else ready
 
+    def prepare_alone(self, batch: Batch) -> Ready:
+        """`prepare`, of a batch that did not come through `gather`: what is augmented there is augmented here."""
+        drawn = self._draw(batch.ids, batch.epoch, batch.images.shape[1:3]) if self._early else None
+        if drawn is not None:
+            batch = replace(batch, images=augment_rows(batch.images, np.arange(len(batch.ids)), drawn))
+        return self.prepare(batch)
+
     def to_device(self, ready: Ready) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W), float32 and channels-last in memory, and labels (B,), on the device."""
         pixels = torch.from_numpy(ready.pixels).to(self.device, non_blocking=True)
