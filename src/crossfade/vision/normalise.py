@@ -28,7 +28,7 @@ from crossfade.vision.preprocess import How
 
 LOW, HIGH = 0.05, 0.95
 _VALUES = np.arange(256) / 255
-_NO_SPREAD = 1e-6
+NO_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def measure(counts: NDArray[np.int64], how: How) -> tuple[NDArray[np.float64], N
         std = _quantile(together, high) - mean
     else:
         raise ConfigError(f"normalise: must be standard, divide, minmax or percentile. Got {how!r}.")
-    return mean, np.where(std > _NO_SPREAD, std, 1.0)
+    return mean, np.where(std > NO_SPREAD, std, 1.0)
 
 
 def _moments(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
