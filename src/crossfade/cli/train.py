@@ -15,6 +15,8 @@ def train(
     from crossfade.cli.work import open_bench_into, report_and_say
     from crossfade.mixing.registry import policy_from_spec
     from crossfade.training.callbacks import Watch
+    from crossfade.training.keeper import chosen_metric
+    from crossfade.training.metrics import METRICS
     from crossfade.training.record import write_json
     from crossfade.training.run import train_one
 
@@ -23,10 +25,16 @@ def train(
     bench = open_bench_into(data, settings, folder, force=force)
     write_json(folder / "data.json", bench.pictures.summary())
     with bar(f"{settings.model}, {settings.mix}") as tick:
-        watch = Watch(epoch=epoch_line(settings.mix, settings.epochs), step=tick)
+        metric = chosen_metric(settings, bench.pictures)
+        watch = Watch(epoch=epoch_line(settings.mix, settings.epochs, metric), step=tick)
         summary = train_one(bench, settings, folder, callbacks=[watch])
     judged = summary["judged"]
-    accuracy, seconds = f"{100 * judged['accuracy']:.2f} %", f"{summary['seconds']:.1f} s"
+    told = ", ".join(
+        f"{METRICS[name].title} " + (f"{100 * judged[name]:.2f} %" if METRICS[name].percent else f"{judged[name]:.4f}")
+        for name in dict.fromkeys((metric.name, "accuracy"))
+    )
     say("")
-    print(f"{judged['part']} accuracy {accuracy} ({judged['epoch']} epoch), {seconds}")
+    if "stopped_early" in summary:
+        say(f"stopped after epoch {summary['stopped_early']}: {metric.title} was best in epoch {summary['best_epoch']}")
+    print(f"{judged['part']} {told} ({judged['epoch']} epoch), {summary['seconds']:.1f} s")
     report_and_say(folder)

@@ -16,6 +16,7 @@ from crossfade.report import summary_table, write_report
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
+from crossfade.training.keeper import chosen_metric
 from crossfade.training.record import check_folder, make_folder
 from crossfade.training.run import Bench, build_model, open_bench
 
@@ -54,6 +55,7 @@ def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool)
     check_folder(folder, force=force)
     bench = open_bench(open_pictures_with_bar(data, config), config)
     build_model(bench, config)
+    chosen_metric(config, bench.pictures)
     make_folder(folder, force=force)
     return bench
 
@@ -64,6 +66,7 @@ def run_comparison(
     """Compare, print the table and say where the page is."""
     comparison = Comparison(list(arms), list(seeds), config)
     bench = open_bench_into(data, config, folder, force=force)
+    metric = chosen_metric(config, bench.pictures)
     total = len(comparison.arms) * len(comparison.seeds)
     with bar("training") as tick:
         count = 0
@@ -72,7 +75,7 @@ def run_comparison(
             nonlocal count
             count += 1
             before = count - 1
-            line = epoch_line(f"{arm}, seed {seed}", config.epochs)
+            line = epoch_line(f"{arm}, seed {seed}", config.epochs, metric)
             return [Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))]
 
         summary = compare(bench, comparison, folder, commands=[command], on_run=on_run)
