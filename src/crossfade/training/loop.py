@@ -37,9 +37,11 @@ from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
 from crossfade.training.guard import Guard, check_finite
 from crossfade.training.inference import forward, logits_of
-from crossfade.training.metrics import confusion_matrix, hits
+from crossfade.training.keeper import Keeper, chosen_metric
+from crossfade.training.metrics import scores
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 from crossfade.training.progress import Progress
+from crossfade.training.running import confusion_matrix
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
 
@@ -101,6 +103,7 @@ class Training:
         )
         self._optimizer = build_optimizer(self.model, config)
         self._schedule = build_schedule(config, len(self._loader))
+        self._keeper = Keeper(config, chosen_metric(config, self.pictures))
         self._ema = Ema(self.model, config.ema) if config.ema else None
         self._loss = build_loss(config, self.pictures, self.device)
         self._guard = Guard(self.model, self.pictures.index.paths, self._images_again, self.device)
@@ -129,6 +132,7 @@ class Training:
         """
         self.progress = Progress.restored(saved.state)
         self._saved = self.progress.place
+        self._keeper.restore(saved.state["keeper"])
         self.model.load_state_dict(saved.tensors["model"])
         checkpoint.restore_optimizer(self._optimizer, saved.tensors["optimizer"], saved.state["optimizer"])
         if self._ema is not None:
@@ -164,7 +168,7 @@ class Training:
                 progress.initial_weights = checkpoint.tensors_digest(self.model.state_dict())
                 self._prepare_model()
             record.write_lines(self.folder / "metrics.jsonl", progress.history)
-            while progress.epochs_done < self.config.epochs:
+            while progress.epochs_done < self.config.epochs and not self._keeper.stops:
                 self._reseed(progress.epochs_done)
                 line = self._epoch(progress.epochs_done)
                 record.append_line(self.folder / "metrics.jsonl", line)
@@ -241,7 +245,7 @@ class Training:
 
     def _step(self, step: int, images: Tensor, labels: Tensor, ready: Ready) -> tuple[Tensor, Tensor]:
         for group in self._optimizer.param_groups:
-            group["lr"] = group["base_lr"] * self._schedule(step)
+            group["lr"] = group["base_lr"] * self._schedule(step) * self._keeper.factor
         logits = forward(self.model, images, self.precision)
         loss = mixed_loss(self._loss, logits, labels, ready.plan)
         self._optimizer.zero_grad(set_to_none=True)
@@ -260,7 +264,7 @@ class Training:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def evaluate(self, part: Part, confusion: Tensor | None = None) -> dict[str, float]:
-        """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented.
+        """The loss and all `scores` on the pictures of a part, as they are: not mixed, not augmented.
 
         Args:
             part: "val" or "test".
@@ -271,8 +275,8 @@ class Training:
         if confusion is not None:
             confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
         loss = float(F.cross_entropy(logits.double(), labels))
-        # Counted, not averaged over batches: equal counts must be equal numbers, or a tie would look like a difference.
-        return {"loss": loss, "accuracy": int(hits(logits, labels).sum()) / len(labels)}
+        probabilities = logits.double().softmax(1)
+        return {"loss": loss, **scores(probabilities.cpu().numpy(), labels.cpu().numpy())}
 
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
         return Loader(
@@ -291,11 +295,8 @@ class Training:
         return max(1, min(pictures, pictures * side**2 // self.pictures.cache.size**2))
 
     def _end_epoch(self, line: dict[str, Any]) -> None:
-        progress = self.progress
-        progress.end_epoch(line)
-        accuracy = line["val"]["accuracy"]
-        if not progress.best or accuracy > progress.best["val"]["accuracy"]:
-            progress.best = {"epoch": progress.epochs_done, "val": dict(line["val"])}
+        self.progress.end_epoch(line)
+        if self._keeper.see(self.progress.epochs_done, line["val"]):
             self._save_as("best", {"model": self.judged_model.state_dict()})
         self._save_last()
 
@@ -323,6 +324,7 @@ class Training:
             "mean": self.normalisation.mean,
             "std": self.normalisation.std,
             **self.progress.state(),
+            "keeper": self._keeper.state(),
             **more,
         }
         checkpoint.save(self.folder / "checkpoints" / name, tensors, state)
@@ -345,15 +347,13 @@ class Training:
             self.judged_model.load_state_dict(best.tensors["model"])
         classes = len(self.pictures.classes)
         confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
-        scores = self.evaluate(part, confusion)
+        found = self.evaluate(part, confusion)
         record.write_json(self.folder / "confusion.json", {"part": part, "matrix": confusion.tolist()})
         record.write_json(self.folder / "lambda.json", self.progress.lambdas.as_dict())
         return {
-            "best_epoch": self.progress.best["epoch"],
-            "val": self.progress.best["val"],
-            "last": self.progress.history[-1]["val"],
-            **({"test": scores} if part == "test" else {}),
-            "judged": {"part": part, "epoch": choose, **scores},
+            **self._keeper.summary(),
+            **({"test": found} if part == "test" else {}),
+            "judged": {"part": part, "epoch": choose, "metric": self._keeper.metric.name, **found},
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "initial_weights": self.progress.initial_weights,
         }

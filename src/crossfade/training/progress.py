@@ -7,23 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossfade.errors import CheckpointError
-from crossfade.training.metrics import RunningMean
 from crossfade.training.record import LambdaHistogram
+from crossfade.training.running import RunningMean
 
 
 @dataclass
 class Progress:
-    """What a training remembers from step to step and from epoch to epoch.
-
-    What a schedule or a rule to stop early needs of the past is in `history`; so it is a function of it and needs
-    no place of its own.
+    """What a training remembers from step to step and from epoch to epoch; what it makes of it is the `Keeper`'s.
 
     Attributes:
         initial_weights: digest of the weights before the first step.
         epochs_done: whole epochs, validated.
         steps_into_next: steps of the epoch under way; all of them while it is being validated.
         history: the lines of `metrics.jsonl`, one for each epoch done.
-        best: {"epoch", "val"} of the epoch with the best weights; empty before the first.
         loss, accuracy: means over the epoch under way.
         lambdas: of all batches so far.
         seconds: spent training, before this process took it up.
@@ -34,7 +30,6 @@ class Progress:
     epochs_done: int = 0
     steps_into_next: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
     loss: RunningMean = field(default_factory=RunningMean)
     accuracy: RunningMean = field(default_factory=RunningMean)
     lambdas: LambdaHistogram = field(default_factory=LambdaHistogram)

@@ -65,7 +65,7 @@ def last_whole(folder: Path) -> checkpoint.Checkpoint | None:
     """
     last, best = folder / "checkpoints" / "last", folder / "checkpoints" / "best"
     for found in checkpoint.standing(last):
-        wanted = (found.state.get("best") or {}).get("epoch")
+        wanted = found.state.get("keeper", {}).get("best", {}).get("epoch")
         if wanted:
             chosen = (one for one in checkpoint.standing(best) if one.state.get("epochs_done") == wanted)
             if (weights := next(chosen, None)) is None:
