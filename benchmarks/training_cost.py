@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 import time
 from collections import Counter
@@ -80,7 +81,10 @@ def share_of_a_training(data: Path, size: Size) -> Section:
     """Of `crossfade train` with its defaults: recorder, metrics and page against all of it."""
     config = RunConfig(epochs=size.epochs, threads=2)
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
+    with (
+        tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home,
+        mock.patch.dict(os.environ, {"CROSSFADE_CACHE": str(Path(home, "caches"))}),
+    ):
         bench = open_bench(open_pictures(data, config), config)
         _train(bench, RunConfig(epochs=1, per_class=4), Path(home, "first"))  # what is compiled, is compiled here
         with (
