@@ -100,7 +100,7 @@ def share_of_a_training(data: Path, size: Size) -> Section:
     percent = {what: 100 * seconds / total for what, seconds in watch.seconds.items()}
     pictures = bench.pictures
     line = at_most(
-        f"recorder, metrics and page: share of {size.epochs} epochs on {data.name}",
+        f"recorder, metrics and page: share of a training on {data.name}",
         sum(percent[what] for what in ("recorder", "metrics", "page")),
         SHARE,
         "%",
@@ -110,7 +110,9 @@ def share_of_a_training(data: Path, size: Size) -> Section:
         for what in ("recorder", "metrics", "page", "checkpoints")
     ]
     counted = f"{len(pictures.split.train):,} training and {len(pictures.split.val):,} validation pictures"
-    notes.append(f"of {total:.1f} s: {config.model}, {counted} of {pictures.cache.size} pixels, one run")
+    notes.append(
+        f"of {total:.1f} s: {config.model}, {size.epochs} epochs, {counted} of {pictures.cache.size} pixels, one run"
+    )
     return Section("Recording a training", [line], [], notes)
 
 

@@ -8,26 +8,6 @@ import torch
 from torch import Tensor
 
 
-def hits(logits: Tensor, labels: Tensor, *, k: int = 1) -> Tensor:
-    """Whether each label is among the `k` largest logits of its row.
-
-    Args:
-        logits: (B, C) floating.
-        labels: (B,) integers, classes.
-        k: 1 for plain accuracy; more than C counts as C.
-
-    Returns:
-        (B,) bool.
-    """
-    top = logits.topk(min(k, logits.shape[1]), dim=1).indices
-    return (top == labels[:, None]).any(dim=1)
-
-
-def accuracy(logits: Tensor, labels: Tensor, *, k: int = 1) -> Tensor:
-    """The share of `hits`, 0..1, as a float tensor of no dimensions on the logits' device."""
-    return hits(logits, labels, k=k).float().mean()
-
-
 def confusion_matrix(labels: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
     """Count the pairs (truth, prediction).
 
