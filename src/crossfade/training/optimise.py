@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -35,15 +36,33 @@ def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimize
 
 
 def build_schedule(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule:
-    """The factor of the base rate at each step of the training."""
-    total = config.epochs * steps_per_epoch
+    """The factor of the base rate at each step of the training; "plateau" multiplies it by `Keeper.factor`."""
     return schedule.make(
         config.schedule,
-        total,
-        warmup=min(round(config.warmup * steps_per_epoch), total - 1),  # a whole training's is one step too long
+        config.epochs * steps_per_epoch,
+        warmup=_warmup(config, steps_per_epoch),
         gamma=config.gamma,
         every=max(1, round(config.every * steps_per_epoch)),
     )
+
+
+def schedule_to_draw(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule:
+    """`build_schedule`, and for "plateau" what would happen if validation never improved after the first epoch."""
+    if config.schedule != "plateau":
+        return build_schedule(config, steps_per_epoch)
+    return partial(
+        schedule.never_improved,
+        total=config.epochs * steps_per_epoch,
+        warmup=_warmup(config, steps_per_epoch),
+        gamma=config.gamma,
+        every=config.plateau * steps_per_epoch,
+        first=steps_per_epoch,
+    )
+
+
+def _warmup(config: RunConfig, steps_per_epoch: int) -> int:
+    """In steps; one less than the training has where it is all of it."""
+    return min(round(config.warmup * steps_per_epoch), config.epochs * steps_per_epoch - 1)
 
 
 class Ema:
@@ -76,6 +95,11 @@ class Ema:
     def updates(self) -> int:
         """How many steps it has taken in."""
         return int(self._averaged.n_averaged)
+
+    def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from an average that was saved after so many updates."""
+        self.model.load_state_dict(tensors)
+        self._averaged.n_averaged.fill_(updates)
 
     def update(self, model: nn.Module) -> None:
         """Take in the weights after a step."""
