@@ -37,8 +37,8 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
 from crossfade.training.inference import forward, logits_of
-from crossfade.training.metrics import RunningMean, confusion_matrix, hits
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
+from crossfade.training.running import RunningMean, confusion_matrix, hits
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
 
