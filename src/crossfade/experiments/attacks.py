@@ -129,7 +129,7 @@ def aim(model: nn.Module, ready: Ready, feed: Feed) -> Target:
 
 
 def _start(pixels: Tensor, ready: Ready, seed: int) -> Tensor:
-    """u of each picture by its number, so that it depends on neither batch nor network."""
+    """The start u of each picture by its number, so that it depends on neither batch nor network."""
     draws = np.empty(pixels.shape, np.float32)
     for row, number in enumerate(ready.ids.tolist()):
         rng = derive_rng(seed, Stream.ROBUSTNESS, Draw.PGD, number)

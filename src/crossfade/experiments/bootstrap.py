@@ -20,8 +20,9 @@ def with_intervals(
         ci95 = the 2.5th and 97.5th percentile of metric(w) over the resamples
 
     It holds the chance of which pictures were judged, and none of the training: that takes seeds. "ci95" is None for
-    fewer than two pictures, and where a metric is not defined; resamples in which it is not (an AUC of pictures that are
-    all of one class) are passed over.
+    fewer than two pictures, and where a metric is not defined; resamples in which it is not (an AUC of pictures that
+    are all of one class) are passed over. A resampled ECE is on average above that of the pictures themselves, as
+    every finite sample's is above the truth: its interval lies high.
 
     Args:
         scorer: of the pictures.

@@ -1,7 +1,7 @@
 """What may happen to a picture on its way to a camera's file, at five strengths each: uint8 pictures in and out.
 
-What is drawn for a picture (its noise, the side it is turned to) is a function of the seed and the picture's number: the
-same at every strength, for every network and in every batch, so that curves and networks can be compared.
+What is drawn for a picture (its noise, the side it is turned to) is a function of the seed and the picture's number:
+the same at every strength, for every network and in every batch, so that curves and networks can be compared.
 """
 
 from __future__ import annotations
@@ -108,5 +108,5 @@ CORRUPTIONS: dict[str, Corruption] = {
     "jpeg": Corruption("JPEG", "quality", (75, 50, 25, 15, 8), compress),
     "rotation": Corruption("Rotation", "degrees to either side", (5, 10, 15, 20, 30), rotate),
 }
-"""Kinds and strengths after Hendrycks & Dietterich 2019, arXiv:1903.12261. Differs: theirs are fitted to pictures of 224
-or of 32 pixels a side, ours are in levels and in shares of the side and serve for both; rotation is not among theirs."""
+"""Kinds and strengths after Hendrycks & Dietterich 2019, arXiv:1903.12261. Differs: theirs are fitted to pictures of
+224 or of 32 pixels a side, ours are in levels and in shares of the side and serve for both; rotation is not theirs."""
