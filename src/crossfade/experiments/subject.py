@@ -78,9 +78,9 @@ class Subject:
         loader = plain_loader(pixels, labels, numbers, feed, threads=self.config.threads)
         done = 0
 
-        def tick(pictures: int) -> None:
+        def tick() -> None:
             nonlocal done
-            done += pictures
+            done = min(done + loader.batch_size, len(numbers))
             progress(what, done, len(numbers))
 
         found, _ = logits_of(self.predictor.model, loader, feed, self.precision, tick)

@@ -60,11 +60,11 @@ def logits_of(
     loader: Loader[Ready],
     feed: Feed,
     precision: torch.dtype = torch.float32,
-    progress: Callable[[int], None] = lambda pictures: None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """The logits (N, C) float32 and labels (N,) int64 of all pictures of a loader, in its order, on the device.
 
-    `progress` is told after each batch how many pictures it held.
+    `on_batch` is called after each batch, and may raise to leave.
     """
     model.eval()
     logits, labels = [], []
@@ -73,5 +73,5 @@ def logits_of(
             images, truth = feed.to_device(ready)
             logits.append(forward(model, images, precision))
             labels.append(truth)
-            progress(len(truth))
+            on_batch()
     return torch.cat(logits), torch.cat(labels)
