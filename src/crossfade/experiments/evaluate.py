@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from crossfade.experiments.bootstrap import with_intervals
 from crossfade.experiments.calibration import calibrate, log_softmax
 from crossfade.experiments.robustness import evenly, robustness
 from crossfade.experiments.selection import Choice, Selection, select
-from crossfade.experiments.subject import Pool, Progress, Subject, open_pool
+from crossfade.experiments.subject import Pool, Progress, Subject
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
 from crossfade.training.metrics import Scorer
@@ -84,11 +84,20 @@ class Evaluation:
 
 
 def evaluate(
-    subject: Subject, pool: Pool, options: Options, *, argv: Sequence[str] = (), progress: Progress
+    subject: Subject,
+    pool: Pool,
+    options: Options,
+    *,
+    own_pool: Callable[[], Pool],
+    argv: Sequence[str] = (),
+    progress: Progress,
 ) -> Evaluation:
     """Judge a run by the pictures of a folder.
 
     Args:
+        pool: the folder.
+        own_pool: opens the folder that the run was trained from, should `pool` be another.
+        argv: the command, for the record.
         progress: called as ``progress(what, done, total)``.
 
     Raises:
@@ -105,7 +114,7 @@ def evaluate(
     )
     logits = subject.logits("evaluating", pool.cache.pixels, chosen.labels, chosen.numbers, progress)
     truth = chosen.labels[chosen.numbers]
-    calibration, notes = _calibration(subject, pool, chosen, logits, options.seed, progress)
+    calibration, notes = _calibration(subject, pool, chosen, logits, own_pool, options.seed, progress)
     log_p = log_softmax(logits)
     predicted_at = time.perf_counter()
     scorer = Scorer(np.exp(log_p), truth)
@@ -144,7 +153,13 @@ def evaluate(
 
 
 def _calibration(
-    subject: Subject, pool: Pool, chosen: Selection, logits: NDArray[Any], seed: int, progress: Progress
+    subject: Subject,
+    pool: Pool,
+    chosen: Selection,
+    logits: NDArray[Any],
+    own_pool: Callable[[], Pool],
+    seed: int,
+    progress: Progress,
 ) -> tuple[dict[str, Any], list[str]]:
     """Temperature scaling, fitted on the run's validation pictures, and what is to be said of that.
 
@@ -159,7 +174,7 @@ def _calibration(
         )
         return calibrate(logits, truth, None, rng=rng), [note]
     try:
-        pool = pool if pool.own else open_pool(subject, None, progress)
+        pool = pool if pool.own else own_pool()
         val = select(pool.index, subject.predictor.classes, subject.member, own=True, part="val")
     except CrossfadeError as error:
         note = f"no temperature was fitted: the run's own val pictures are not to be had ({error})"
@@ -268,6 +283,8 @@ def replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise ConfigError(
             f"evaluate: what is found is written into the run folder. Got {folder}, {error.strerror or error}. "
             "Free the disk, or copy the run to a place that can be written to."

@@ -6,8 +6,9 @@ COMPARISON/evaluation/evaluation.json   the arms side by side, and their differe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import numpy as np
 
 from crossfade.errors import ConfigError
 from crossfade.experiments.evaluate import FOLDER, Options, evaluate, replacing, write
-from crossfade.experiments.statistics import paired_difference, t_interval
+from crossfade.experiments.statistics import outcome, paired_difference, summarise_arm, t_interval, verdict
 from crossfade.experiments.subject import Pool, Progress, Subject, open_pool
 from crossfade.training import record
-from crossfade.training.metrics import METRICS
+from crossfade.training.metrics import METRICS, Metric
 
 Found = Mapping[str, Any]
 
@@ -43,9 +44,14 @@ def evaluate_folder(
         where = _evaluate_comparison(folder, runs, data, options, argv, progress)
     else:
         subject = Subject.load(folder, options.weights)
-        pool = open_pool(subject, data, progress)
-        where = write(folder, evaluate(subject, pool, options, argv=argv, progress=progress))
+        pool, own = _pools(subject, data, progress)
+        where = write(folder, evaluate(subject, pool, options, own_pool=own, argv=argv, progress=progress))
     return record.read_json(where / "evaluation.json"), where
+
+
+def _pools(subject: Subject, data: Path | None, progress: Progress) -> tuple[Pool, Callable[[], Pool]]:
+    """The folder asked for; and the run's own, opened when it is first needed, and once."""
+    return open_pool(subject, data, progress), cache(lambda: open_pool(subject, None, progress))
 
 
 def _runs(folder: Path) -> dict[str, list[str]]:
@@ -69,20 +75,18 @@ def _evaluate_comparison(
     folder: Path, runs: Mapping[str, Sequence[str]], data: Path | None, options: Options, argv: Sequence[str],
     progress: Progress,
 ) -> Path:  # fmt: skip
-    pool: Pool | None = None
-    found: dict[str, list[dict[str, Any]]] = {}
-    for arm, places in runs.items():
-        found[arm] = []
-        for place in places:
-            subject = Subject.load(folder / place, options.weights)
-            pool = pool or open_pool(subject, data, progress)
+    pools: tuple[Pool, Callable[[], Pool]] | None = None
+    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in runs}
+    for arm, place in [(arm, place) for arm, places in runs.items() for place in places]:
+        subject = Subject.load(folder / place, options.weights)
+        pool, own = pools = pools or _pools(subject, data, progress)
 
-            def tick(what: str, done: int, total: int, place: str = place) -> None:
-                progress(f"{place}: {what}", done, total)
+        def tick(what: str, done: int, total: int, place: str = place) -> None:
+            progress(f"{place}: {what}", done, total)
 
-            done = evaluate(subject, pool, options, argv=argv, progress=tick)
-            write(folder / place, done)
-            found[arm].append(done.summary)
+        evaluation = evaluate(subject, pool, options, own_pool=own, argv=argv, progress=tick)
+        write(folder / place, evaluation)
+        found[arm].append(evaluation.summary)
     summary = record.read_json(folder / "summary.json")
     together = {**side_by_side(found, str(summary["baseline"])), "runs": dict(runs), "argv": list(argv)}
     with replacing(folder / FOLDER) as new:
@@ -91,27 +95,6 @@ def _evaluate_comparison(
 
 
 # ---------------------------------------------------------------------------------------------------- what is compared
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A number that every run has, and how to speak of it."""
-
-    title: str
-    higher_is_better: bool
-    percent: bool
-
-    def difference(self, value: float) -> str:
-        """With its sign: points of a share, or three decimals."""
-        return f"{round(100 * value, 1) + 0.0:+} points" if self.percent else f"{round(value, 3) + 0.0:+}"
-
-    def bare(self, value: float) -> str:
-        """An end of an interval."""
-        return self.difference(value).removesuffix(" points")
-
-    def shown(self, value: float) -> float:
-        """As it is printed: "better ... 0.0 to 3.1" would contradict itself."""
-        return round(100 * value, 1) if self.percent else round(value, 3)
 
 
 def side_by_side(found: Mapping[str, Sequence[Found]], baseline: str) -> dict[str, Any]:
@@ -150,7 +133,9 @@ def _arm(runs: Sequence[Found]) -> dict[str, Any]:
     """What one arm's runs have in common."""
     names = runs[0]["metrics"]
     arm: dict[str, Any] = {
-        "metrics": {name: _over_seeds([run["metrics"][name]["value"] for run in runs]) for name in names},
+        "metrics": {
+            name: _over_seeds([run["metrics"][name]["value"] for run in runs], METRICS[name]) for name in names
+        },
         "calibration": {
             name: _over_seeds([run["calibration"][name] for run in runs])
             for name in ("ece_after", "log_loss_after", "temperature")
@@ -170,11 +155,14 @@ def _curve(curves: Sequence[Found]) -> dict[str, Any]:
     return {**axis, "seeds": seeds, "mean": np.mean(seeds, axis=0).tolist()}
 
 
-def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+def _over_seeds(values: Sequence[float | None], metric: Metric | None = None) -> dict[str, Any]:
     """{"seeds", "mean", "ci95"}; the last two None where a seed has no number."""
-    if any(value is None or not np.isfinite(value) for value in values):
+    numbers = [value for value in values if value is not None and np.isfinite(value)]
+    if len(numbers) < len(values):
         return {"seeds": list(values), "mean": None, "ci95": None}
-    return {"seeds": list(values), "mean": float(np.mean(values)), "ci95": t_interval(values)}  # type: ignore[arg-type]
+    if metric is not None:
+        return summarise_arm(numbers, metric)
+    return {"seeds": numbers, "mean": float(np.mean(numbers)), "ci95": t_interval(numbers)}
 
 
 def _difference(arm: Found, baseline: Found) -> dict[str, Any]:
@@ -211,61 +199,42 @@ def sentences(differences: Mapping[str, Found], baseline: str, robustness: Mappi
     """What mixing bought besides accuracy: what the paired differences show, and no more.
 
     Args:
-        differences: {"arm - baseline": {quantity: {"mean", "ci95", "n"}, "robustness": {kind: ...}}}.
+        differences: {"arm - baseline": {quantity: {"mean", "ci95", "n", ...}, "robustness": {kind: ...}}}.
+        baseline: the arm they are measured against.
         robustness: {kind: title}.
     """
-    told = [_tell(pair.removesuffix(f" - {baseline}"), found, robustness) for pair, found in differences.items()]
-    said = [sentence for one in told for sentence in one]
-    looked = sum(len(_besides(found, robustness)) for found in differences.values())
-    if looked > 1 and any(" than " in sentence for sentence in said):
+    said, looked = [], 0
+    for pair, found in differences.items():
+        besides = _besides(found, robustness)
+        looked += len(besides)
+        said += _tell(pair, baseline, besides)
+    if looked > 1 and any(" helps: " in one or " hurts: " in one for one in said):
         said.append(f"{looked} differences were looked at; where there is none, one in twenty still seems to be one")
     return said
 
 
-def _besides(found: Found, robustness: Mapping[str, str]) -> list[tuple[Quantity, Found]]:
-    quantities = {
-        **{name: Quantity(METRICS[name].title, False, METRICS[name].percent) for name in ("ece", "log_loss")},
-        "ece_after": Quantity("calibration error after temperature scaling", False, METRICS["ece"].percent),
-    }
-    plain = [(quantity, found[name]) for name, quantity in quantities.items() if name in found]
+def _besides(found: Found, robustness: Mapping[str, str]) -> list[tuple[Metric, Found]]:
+    """The quantities beside accuracy, and their differences."""
+    scaled = replace(METRICS["ece"], title=f"{METRICS['ece'].title} after temperature scaling")
+    plain = {"ece": METRICS["ece"], "ece_after": scaled, "log_loss": METRICS["log_loss"]}
     spoiled = found.get("robustness", {})
-    return plain + [
-        (Quantity(f"accuracy under {title}", True, True), spoiled[kind])
+    return [(metric, found[name]) for name, metric in plain.items() if name in found] + [
+        (Metric(kind, f"accuracy under {title}", "higher", percent=True), spoiled[kind])
         for kind, title in robustness.items()
         if kind in spoiled
     ]
 
 
-def _tell(arm: str, found: Found, robustness: Mapping[str, str]) -> list[str]:
-    besides = _besides(found, robustness)
-    if not besides:
-        return []
-    n = besides[0][1]["n"]
-    if n < 2:
-        return [f"{arm}: one seed is an anecdote; run more seeds to see what mixing bought besides accuracy"]
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "unclear": []}
-    for quantity, difference in besides:
-        groups[_verdict(quantity, difference)].append(_phrase(quantity, difference))
-    said = [
-        f"{arm} is {how} than the baseline, over {n} paired seeds: {'; '.join(groups[how])}"
-        for how in ("better", "worse")
-        if groups[how]
-    ]
-    if groups["unclear"]:
-        said.append(f"{arm}: no difference was shown over {n} paired seeds: {'; '.join(groups['unclear'])}")
+def _tell(pair: str, baseline: str, besides: Sequence[tuple[Metric, Found]]) -> list[str]:
+    arm = pair.removesuffix(f" - {baseline}")
+    if besides and besides[0][1]["n"] < 2:
+        return [f"{arm}: one seed is an anecdote; run more seeds to see what it bought besides accuracy"]
+    shown = [(metric, found) for metric, found in besides if outcome(found, metric)]
+    said = [verdict({pair: found}, baseline, metric) for metric, found in shown]
+    unclear = [metric.title for metric, found in besides if not outcome(found, metric)]
+    if unclear:
+        said.append(f"{arm}: no difference was shown in {', '.join(unclear)}")
     return said
-
-
-def _verdict(quantity: Quantity, difference: Found) -> str:
-    low, high = map(quantity.shown, difference["ci95"])
-    if low <= 0 <= high or low == high:  # seeds that are all alike have no spread to judge by
-        return "unclear"
-    return "better" if (low > 0) == quantity.higher_is_better else "worse"
-
-
-def _phrase(quantity: Quantity, difference: Found) -> str:
-    low, high = map(quantity.bare, difference["ci95"])
-    return f"{quantity.title} {quantity.difference(difference['mean'])} (95% CI {low} to {high})"
 
 
 def _robustness_titles(arms: Mapping[str, Found]) -> dict[str, str]:
