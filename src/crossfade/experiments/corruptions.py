@@ -102,9 +102,9 @@ def _as_pixels(values: NDArray[np.float32]) -> Pictures:
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "brightness": Corruption("Brighter", "levels of 255 added", (25, 50, 75, 100, 125), brighten),
-    "noise": Corruption("Gaussian noise", "standard deviation in levels of 255", (5, 10, 20, 30, 45), add_noise),
-    "blur": Corruption("Gaussian blur", "standard deviation in % of the side", (1.5, 2, 2.5, 3, 4), blur),
+    "brightness": Corruption("Brightness", "levels of 255 added", (25, 50, 75, 100, 125), brighten),
+    "noise": Corruption("Noise", "standard deviation in levels of 255", (5, 10, 20, 30, 45), add_noise),
+    "blur": Corruption("Blur", "standard deviation in % of the side", (1.5, 2, 2.5, 3, 4), blur),
     "jpeg": Corruption("JPEG", "quality", (75, 50, 25, 15, 8), compress),
     "rotation": Corruption("Rotation", "degrees to either side", (5, 10, 15, 20, 30), rotate),
 }

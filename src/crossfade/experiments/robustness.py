@@ -24,8 +24,8 @@ from crossfade.training.inference import logits_of, plain_loader
 
 PICTURES = 1000
 ATTACK_BATCH = 128
-ATTACKS = {"fgsm": "FGSM", "pgd": "PGD, 10 steps"}
-ATTACK_UNIT = "largest change of a value, in levels of 255"
+ATTACKS = {"fgsm": "FGSM", "pgd": "PGD"}
+ATTACK_UNIT = "largest change, in levels of 255"
 
 Numbers = NDArray[np.int64]
 Progress = Callable[[int, int], None]

@@ -219,7 +219,10 @@ def _besides(found: Found, robustness: Mapping[str, str]) -> list[tuple[Metric, 
     plain = {"ece": METRICS["ece"], "ece_after": scaled, "log_loss": METRICS["log_loss"]}
     spoiled = found.get("robustness", {})
     return [(metric, found[name]) for name, metric in plain.items() if name in found] + [
-        (Metric(kind, f"accuracy under {title}", "higher", percent=True), spoiled[kind])
+        (
+            Metric(kind, f"accuracy under {title if title.isupper() else title.lower()}", "higher", percent=True),
+            spoiled[kind],
+        )
         for kind, title in robustness.items()
         if kind in spoiled
     ]
