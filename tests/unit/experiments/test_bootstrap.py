@@ -26,6 +26,14 @@ def test_values_are_those_of_all_pictures_and_lie_in_their_intervals() -> None:
         assert low < found[name]["value"] < high
 
 
+def test_the_interval_of_an_accuracy_is_as_wide_as_that_of_a_share() -> None:
+    """p -+ 1.96 sqrt(p (1 - p) / N)."""
+    probabilities, labels = drawn(np.random.default_rng(0), 2000)
+    found = with_intervals(Scorer(probabilities, labels), 2000, rng=np.random.default_rng(1))["accuracy"]
+    reach = 1.96 * (found["value"] * (1 - found["value"]) / 2000) ** 0.5
+    assert found["ci95"] == pytest.approx([found["value"] - reach, found["value"] + reach], abs=0.15 * reach)
+
+
 def test_the_same_generator_gives_the_same_intervals() -> None:
     scorer = Scorer(*drawn(np.random.default_rng(0), 50))
     one, other = (with_intervals(scorer, 50, rng=np.random.default_rng(3), resamples=50) for _ in range(2))
