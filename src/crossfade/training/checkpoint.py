@@ -96,16 +96,19 @@ def load(folder: Path) -> Checkpoint:
 
 
 def standing(folder: Path) -> Iterator[Checkpoint]:
-    """The checkpoints that are whole, the latest first; a warning is logged for each that is damaged or skipped."""
-    places = [place for place in (folder, _beside(folder, PREVIOUS)) if place.exists()]
-    for place in places:
+    """The checkpoints that are whole, the latest first; a warning is logged for one that is damaged or missing."""
+    lost = not folder.exists()
+    for place in (folder, _beside(folder, PREVIOUS)):
+        if not place.exists():
+            continue
         try:
             found = read(place)
         except CheckpointError as error:
+            lost = True
             log.warning("%s", error)
             continue
-        if place != folder:
-            log.warning("%s, of epoch %s, is taken in place of the latest.", place, found.state.get("epochs_done"))
+        if place != folder and lost:
+            log.warning("%s, of epoch %s, is taken in its place.", place, found.state.get("epochs_done"))
         yield found
 
 

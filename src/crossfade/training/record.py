@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from crossfade import __version__
 from crossfade.data.split import write_split
 from crossfade.disk import held, write_whole
-from crossfade.errors import ConfigError
+from crossfade.errors import ConfigError, CrossfadeError, TrainingError
 from crossfade.mixing.plan import Plan
 from crossfade.training.config import write_toml
 from crossfade.training.dataset import Pictures
@@ -67,7 +68,9 @@ def make_folder(folder: Path, *, force: bool) -> None:
         raise _not_writable(folder, error) from error
 
 
-def _not_writable(folder: Path, error: OSError) -> ConfigError:
+def _not_writable(folder: Path, error: OSError) -> CrossfadeError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TrainingError(f"out: there is no room for {folder} ({error.strerror}). Free the disk.")
     return ConfigError(f"out: {folder} cannot be written ({error.strerror or error}). Choose another --out.")
 
 

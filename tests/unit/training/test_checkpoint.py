@@ -91,7 +91,7 @@ def test_where_the_latest_is_damaged_the_previous_is_used_and_that_is_said(folde
         (weights if damage == "no weights" else state).unlink()
     found = load(folder)
     assert (found.state["epochs_done"], float(found.tensors["model"]["a"][0, 0])) == (1, 1.0)
-    assert "last.previous, of epoch 1, is taken" in caplog.text
+    assert "last.previous, of epoch 1, is taken in its place" in caplog.text
     assert (damage == "gone") == ("must be whole" not in caplog.text)
     settle(found, folder)
     assert [path.name for path in folder.parent.iterdir()] == ["last"]
