@@ -151,8 +151,8 @@ def test_what_the_command_prints(mine: Path, capsys: pytest.CaptureFixture[str])
     [
         (["--part", "test"], "Got none of part test in"),
         (["--part", "train"], "48 were trained on"),
-        (["--pictures", "-1"], "hardest must be 0 or more"),
-        (["--robustness-pictures", "0"], "must be 1 or more"),
+        (["--pictures", "-1"], "--pictures must be 0 or more"),
+        (["--robustness-pictures", "0"], "--robustness-pictures must be 1 or more"),
     ],
 )
 def test_letters(mine: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

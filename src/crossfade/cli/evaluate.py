@@ -39,8 +39,9 @@ def evaluate(
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="print the whole evaluation as JSON")] = False,
 ) -> None:
     """All metrics with intervals, calibration, the hardest pictures; written into RUN/evaluation, which is replaced."""
-    if robustness_pictures < 1:
-        raise ConfigError(f"evaluate: --robustness-pictures must be 1 or more. Got {robustness_pictures}.")
+    for flag, value, least in (("pictures", pictures, 0), ("robustness-pictures", robustness_pictures, 1)):
+        if value < least:
+            raise ConfigError(f"evaluate: --{flag} must be {least} or more. Got {value}.")
 
     from crossfade.cli.progress import stages
     from crossfade.cli.work import report_and_say

@@ -10,6 +10,7 @@ It is made from the run and the pictures alone, so writing it again loses nothin
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -264,6 +265,26 @@ def write(folder: Path, evaluation: Evaluation) -> Path:
     return folder / FOLDER
 
 
+def check_writable(folder: Path) -> None:
+    """Say before any work that nothing can be written into the run folder.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"evaluate: what is found is written into the run folder. Got {folder}, {error.strerror or error}. "
+        "Free the disk, or copy the run to a place that can be written to."
+    )
+
+
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Gives an empty folder beside `folder`; when all is written there, it takes the place of `folder`.
@@ -285,7 +306,4 @@ def replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
         if old.exists() and not folder.exists():
             old.rename(folder)
-        raise ConfigError(
-            f"evaluate: what is found is written into the run folder. Got {folder}, {error.strerror or error}. "
-            "Free the disk, or copy the run to a place that can be written to."
-        ) from error
+        raise _not_writable(folder, error) from error

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from crossfade.errors import ConfigError
-from crossfade.experiments.evaluate import FOLDER, Options, evaluate, replacing, write
+from crossfade.experiments.evaluate import FOLDER, Options, check_writable, evaluate, replacing, write
 from crossfade.experiments.statistics import outcome, paired_difference, summarise_arm, t_interval, verdict
 from crossfade.experiments.subject import Pool, Progress, Subject, open_pool
 from crossfade.training import record
@@ -41,9 +41,11 @@ def evaluate_folder(
     """
     runs = _runs(folder)
     if runs:
+        check_writable(folder)
         where = _evaluate_comparison(folder, runs, data, options, argv, progress)
     else:
         subject = Subject.load(folder, options.weights)
+        check_writable(folder)
         pool, own = _pools(subject, data, progress)
         where = write(folder, evaluate(subject, pool, options, own_pool=own, argv=argv, progress=progress))
     return record.read_json(where / "evaluation.json"), where
