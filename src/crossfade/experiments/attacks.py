@@ -21,6 +21,7 @@ from crossfade.data.loader import Loader
 from crossfade.experiments.corruptions import Draw
 from crossfade.rng import Stream, derive_rng
 from crossfade.training.feed import Feed, Ready
+from crossfade.vision.normalise import in_pixels
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0)  # levels of 255
 STEPS = 10
@@ -115,15 +116,9 @@ def attacked_accuracy(
 def aim(model: nn.Module, ready: Ready, feed: Feed) -> Target:
     """A batch as a `Target`: the pixels that the network is shown, with what normalises them held fixed."""
     images, labels = feed.to_device(ready)
-    if ready.each is None:
-        constants = (
-            255 * np.reshape(values, (1, 1, 1, -1)) for values in (feed.normalisation.mean, feed.normalisation.std)
-        )
-    else:
-        constants = iter(ready.each)
-    low, span = (
-        torch.from_numpy(value.astype(np.float32)).to(images.device).permute(0, 3, 1, 2) for value in constants
-    )
+    shared = feed.normalisation
+    constants = ready.each or in_pixels(np.array([shared.mean]), np.array([shared.std]))
+    low, span = (torch.from_numpy(value).to(images.device).permute(0, 3, 1, 2) for value in constants)
     pixels = (images * span + low).round().clamp(0, 255)
     return Target(model, pixels, labels, low, span)
 

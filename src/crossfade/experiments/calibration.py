@@ -124,7 +124,8 @@ def calibrate(
         "crossed": False,
     }
     if fitted_on is not None:
-        found["temperature"] = applied = fit_temperature(*fitted_on)
+        found["temperature"] = fit_temperature(*fitted_on)
+        applied: float | Floats = found["temperature"]
     elif rng is not None and len(labels) > 1:
         found["temperature"] = fit_temperature(logits, labels)
         applied = crossed_temperatures(logits, labels, rng)

@@ -50,7 +50,9 @@ class Membership:
                 "evaluate: a run's split.csv tells which pictures it was trained on. "
                 f"Got {type(error).__name__}: {error} in {folder}. Bring the file back, or train again."
             ) from error
-        of = {part: frozenset(digest for _, digest, its in rows if its == part) for part in PARTS}
+        of: dict[str, frozenset[str]] = {
+            part: frozenset(digest for _, digest, its in rows if its == part) for part in PARTS
+        }
         return cls(of, {(path, digest): part for path, digest, part in rows})
 
     def holds(self, part: str, digests: Sequence[str]) -> NDArray[np.bool_]:

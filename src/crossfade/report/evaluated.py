@@ -83,7 +83,7 @@ def _calibration(found: Found) -> str:
 
 def _robustness(found: Found) -> str:
     head = f"accuracy of {plural(found['pictures'], 'picture')}, {percent(found['clean'])} as they are"
-    rows = [(head, "mildest", "", "", "", "strongest")]
+    rows: list[tuple[str, ...]] = [(head, "mildest", "", "", "", "strongest")]
     for curve in found["curves"].values():
         rows.append((f"{curve['title']} ({curve['unit']})", *(f"{strength:g}" for strength in curve["strengths"])))
         rows.append(("", *map(percent, curve["accuracy"])))
