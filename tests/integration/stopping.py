@@ -184,27 +184,30 @@ def kill(field: Field, count: int) -> dict[str, Any]:
 
 
 def term(field: Field, count: int) -> dict[str, Any]:
-    """SIGTERM at a random time: it leaves with 143, saved, and goes on at that very step."""
+    """SIGTERM at a random time of the whole command: it leaves with 143, saved, and goes on at that very step."""
     draw, found = random.Random(field.threads), Counter[str]()
+    typed_train(field, field.folder / "typed")  # warm
     for number in range(count):
         run = field.folder / f"term-{number}"
-        run.mkdir()
-        child = fork(lambda run=run: field.train(run, field.threads))
-        time.sleep(draw.uniform(0, field.seconds))
+        child = fork(lambda run=run: typed_train(field, run))
+        time.sleep(draw.uniform(0.05, 1.2 * field.seconds))
         os.kill(child, signal.SIGTERM)
         code = ended(child)
         found[str(code)] += 1
-        if code == 143:
-            found["in the middle of an epoch"] += (
-                checkpoint.load(run / "checkpoints" / "last").state["steps_into_next"] > 0
-            )
+        found["before the training"] += not (run / "config.toml").exists()
+        if (run / "checkpoints" / "last").exists():
+            steps = checkpoint.load(run / "checkpoints" / "last").state["steps_into_next"]
+            found["in the middle of an epoch"] += steps > 0
+        run.mkdir(exist_ok=True)
         found["identical"] += field.finish(run)
     return found
 
 
 def cut(field: Field, count: int) -> dict[str, Any]:
     """kill -9 before the n-th operation on the disk; `count` of all n, evenly spread."""
-    found = Counter[str](operations=operations_of(field))
+    whole = field.folder / "counted"
+    whole.mkdir()
+    found = Counter[str](operations=operations_of(lambda: field.train(whole, field.threads), field.folder / "tally"))
     for number in np.unique(np.linspace(0, found["operations"] - 1, count).astype(int)).tolist():
         run = field.folder / f"cut-{number}"
         run.mkdir()
@@ -227,8 +230,8 @@ def dying(field: Field, run: Path, number: int) -> int:
     return field.train(run, field.threads)
 
 
-def operations_of(field: Field) -> int:
-    tally = field.folder / "tally"
+def operations_of(work: Callable[[], int], tally: Path) -> int:
+    """How many operations on the disk `work` needs, told in the file `tally`."""
 
     def tallied() -> int:
         done = 0
@@ -239,11 +242,10 @@ def operations_of(field: Field) -> int:
 
         real = os.open
         counted(act)
-        field.train(field.folder / "counted", field.threads)
+        code = work()
         os.write(real(tally, os.O_WRONLY | os.O_CREAT), str(done).encode())
-        return 0
+        return code
 
-    (field.folder / "counted").mkdir()
     assert ended(fork(tallied)) == 0
     return int(tally.read_text())
 
@@ -251,24 +253,20 @@ def operations_of(field: Field) -> int:
 def disk(field: Field, count: int) -> dict[str, Any]:
     """The disk is full from the n-th operation of the command on, then has room again; `count` of all n."""
     found = Counter[str]()
-    crossfade(["train", str(field.data), *FLAGS, "--threads", "0", "--out", str(field.folder / "typed")])  # warm
-    n, reached = 0, True
-    while reached and n < count:
+    typed_train(field, field.folder / "typed")  # warm
+    whole = operations_of(lambda: typed_train(field, field.folder / "counted"), field.folder / "tally")
+    for n in np.unique(np.linspace(0, whole - 1, count).astype(int)).tolist():
         run, words = field.folder / f"full-{n}", field.folder / f"words-{n}"
-        child = fork(lambda run=run, words=words, n=n: starved(field, run, words, n))
-        code, said = ended(child), words.read_text().splitlines()
-        reached = code != 0
-        if reached:
-            letter = [line for line in said if line.startswith("crossfade: ")]
-            clean = len(letter) == 1 and "No space left" in letter[0] and not any("Traceback" in line for line in said)
-            found["one sentence, exit 1" if clean and code == 1 else f"{code}: {' '.join(said[-2:])}"] += 1
-            if (run / "config.toml").exists():
-                found["resumed"] += 1
-                found["identical"] += field.finish(run)
-            elif run.exists() and any(run.iterdir()):
-                found["not begun"] += 1
-        n += 1
-    found["operations"] = n
+        code = ended(fork(lambda run=run, words=words, n=n: starved(field, run, words, n)))
+        said = words.read_text().splitlines()
+        letter = [line for line in said if line.startswith("crossfade: ")]
+        clean = len(letter) == 1 and "No space left" in letter[0] and not any("Traceback" in line for line in said)
+        found["stopped"] += 1
+        found["one sentence, exit 1" if clean and code == 1 else f"{code}: {' '.join(said[-2:])}"] += 1
+        if (run / "config.toml").exists():
+            found["resumed"] += 1
+            found["identical"] += field.finish(run)
+    found["operations"] = whole
     return found
 
 
@@ -283,7 +281,11 @@ def starved(field: Field, run: Path, words: Path, n: int) -> int:
             raise OSError(28, "No space left on device")
 
     counted(act)
-    return crossfade(["train", str(field.data), *FLAGS, "--out", str(run)])
+    return typed_train(field, run)
+
+
+def typed_train(field: Field, run: Path) -> int:
+    return crossfade(["train", str(field.data), *FLAGS, "--threads", "0", "--out", str(run)])
 
 
 def main() -> dict[str, Any]:

@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
         return _say(f"{error.strerror or error}{place}. What was written before stands.", 1)
 
 
-class _Terminated(KeyboardInterrupt):
+class _Terminated(BaseException):
     """SIGTERM came."""
 
 
@@ -93,6 +93,7 @@ def _app():
         version=f"crossfade {__version__}",
         help_format="plaintext",
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
         app.command(f"crossfade.cli.{name}:{name}", name=name, help=_HELP[name])
