@@ -1,7 +1,7 @@
 """``python -m benchmarks [DATA]``: how fast crossfade is beside its peers, in one table.
 
-DATA is a folder that holds cifar10/ and caltech4/; without it, JPEGs of the same sizes are made up. Run it on a
-machine that does nothing else.
+DATA is a folder that holds cifar10/, caltech4/ and flowers2/; without it, JPEGs of the same sizes are made up. Run it
+on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import folder_speed, mixing_speed, peers, startup, table, timing
+from benchmarks import folder_speed, mixing_speed, peers, startup, table, timing, training_cost
 from benchmarks.pictures import Folders, folders
 from crossfade.arrays import parallel
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="?", type=Path, help="holds cifar10/ and caltech4/")
+    parser.add_argument("data", nargs="?", type=Path, help="holds cifar10/, caltech4/ and flowers2/")
     data = parser.parse_args().data
     about = timing.machine()
     torch.set_num_threads(timing.THREADS)
@@ -42,6 +42,8 @@ def measure(found: Folders) -> Iterator[table.Section]:
     yield folder_speed.small_epochs(found.small, folder_speed.Size(batch=128, side=32, rounds=2, epochs=1))
     _tell("scan and cache")
     yield folder_speed.small_pictures(found.small, rounds=3)
+    _tell("recording a training")
+    yield from training_cost.measure(found.flowers, training_cost.Size())
     _tell("start-up")
     yield startup.measure()
 

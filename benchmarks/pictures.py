@@ -11,30 +11,35 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+REAL = ("cifar10", "caltech4", "flowers2")
+
 
 @dataclass(frozen=True)
 class Folders:
-    """One folder of many small pictures, one of a few hundred photographs, and where they are from."""
+    """One folder of many small pictures, two of some hundred photographs, and where they are from."""
 
     small: Path
     photos: Path
+    flowers: Path
     origin: str
 
 
 @contextmanager
 def folders(data: Path | None, *, small: int = 10_000, photos: int = 576) -> Iterator[Folders]:
-    """`cifar10/` and `caltech4/` below `data`; made up for the time of the measurement where `data` is None."""
+    """Those below `data` with the names of `REAL`; made up for the time of the measurement where `data` is None."""
     if data is not None:
-        found = Folders(data / "cifar10", data / "caltech4", f"real pictures: {data / 'cifar10'}, {data / 'caltech4'}")
-        for folder in (found.small, found.photos):
+        real = [data / name for name in REAL]
+        for folder in real:
             if not folder.is_dir():
-                raise SystemExit(f"benchmarks: DATA must hold cifar10/ and caltech4/. Got no folder {folder}.")
-        yield found
+                raise SystemExit(f"benchmarks: DATA must hold {', '.join(REAL)}. Got no folder {folder}.")
+        yield Folders(*real, origin=f"real pictures: {', '.join(map(str, real))}")
         return
     with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as home:
-        made = Folders(Path(home, "small"), Path(home, "photos"), f"made-up JPEGs: {small} small ones, {photos} photos")
+        origin = f"made-up JPEGs: {small} small ones, twice {photos} photos"
+        made = Folders(Path(home, "small"), Path(home, "photos"), Path(home, "flowers"), origin)
         write_jpegs(made.small, small, classes=10, sizes=((32, 32),))
         write_jpegs(made.photos, photos, classes=4, sizes=((300, 200), (300, 225), (200, 300)))
+        write_jpegs(made.flowers, photos, classes=2, sizes=((320, 240), (240, 320)))
         yield made
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from crossfade.cli import run
@@ -15,6 +16,7 @@ from crossfade.data.table import read_table
 from crossfade.errors import ConfigError
 from crossfade.experiments.evaluate import Options, replacing
 from crossfade.experiments.side_by_side import evaluate_folder
+from crossfade.training import checkpoint
 from tests.integration.folders import write_corners
 
 QUICK = ["--model", "cnn4", "--batch-size", "16", "--lr", "3e-3", "--precision", "float32", "--augment", "none"]
@@ -172,6 +174,16 @@ def test_no_run_and_no_class_in_common(mine: Path, tmp_path: Path, capsys: pytes
     code, _, err = call(capsys, "evaluate", mine, tmp_path / "pets")
     assert code == 1
     assert "'cats'" in err
+
+
+def test_weights_that_are_no_numbers_are_a_letter(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = checkpoint.load(mine / "checkpoints" / "last")
+    tensors = {name: torch.full_like(value, torch.nan) for name, value in last.tensors["model"].items()}
+    checkpoint.save(mine / "checkpoints" / "last", {"model": tensors}, last.state)
+    code, _, err = call(capsys, "evaluate", mine)
+    assert code == 1
+    assert "nan" in err
+    assert "Traceback" not in err
 
 
 def test_pictures_that_are_gone_or_new_are_said(mine: Path, corners: Path, tmp_path: Path) -> None:

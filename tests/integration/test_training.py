@@ -235,6 +235,12 @@ def test_a_loss_that_is_no_number_stops_and_names_the_batch(corners: Path, tmp_p
     assert "Lower the learning rate" in str(caught.value)
 
 
+def test_weights_that_are_lost_in_the_last_step_of_an_epoch_stop_it_too(corners: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="Got logits that are not, of plain pictures"):
+        run(corners, tmp_path / "run", optimizer="sgd", momentum=0.0, lr=1e12, batch_size=48, epochs=1)
+    assert not (tmp_path / "run" / "checkpoints" / "last").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_leaves(corners: Path, tmp_path: Path, number: int) -> None:
     config = RunConfig(**QUICK)

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from benchmarks import folder_speed, mixing_speed, peers, pictures, startup, table, timing
+from benchmarks import folder_speed, mixing_speed, peers, pictures, startup, table, timing, training_cost
 from benchmarks.table import Line, Section
 from benchmarks.timing import Timing
 
@@ -46,6 +46,26 @@ def test_folder_and_small_pictures(tmp_path):
         assert "torchvision is not installed and was skipped" in section.notes[0]
     assert "Pillow" in sections[5].lines[0].best_peer
     assert sections[5].lines[1].bar == ">= 6x"
+
+
+def test_what_recording_costs(tmp_path):
+    pictures.write_jpegs(tmp_path / "photos", 40, classes=2, sizes=((30, 20),))
+    size = training_cost.Size(epochs=1, rows=1000, rounds=2)
+    recording, auc = training_cost.measure(tmp_path / "photos", size)
+    assert recording.lines[0].bar == "<= 2 %"
+    parts = {note.split(":")[0]: float(note.split()[1]) for note in recording.notes[:4]}
+    assert set(parts) == {"recorder", "metrics", "page", "checkpoints"}
+    assert all(seconds > 0 for seconds in parts.values())
+    assert (auc.lines[0].work, auc.lines[0].bar, rounds_of(auc)) == ("AUC of 1,000 rows", "<= 1 s", {2})
+
+
+def test_time_within_timed_time_is_counted_once():
+    watch = training_cost.Stopwatch()
+    inner = watch.timed(lambda: 7, "inner")
+    assert watch.timed(lambda: inner() + 1, "outer")() == 8
+    assert set(watch.seconds) == {"outer"}
+    assert inner() == 7
+    assert set(watch.seconds) == {"outer", "inner"}
 
 
 def test_startup():

@@ -115,10 +115,10 @@ def evaluate(
     )
     logits = subject.logits("evaluating", pool.cache.pixels, chosen.labels, chosen.numbers, progress)
     truth = chosen.labels[chosen.numbers]
-    calibration, notes = _calibration(subject, pool, chosen, logits, own_pool, options.seed, progress)
     log_p = log_softmax(logits)
-    predicted_at = time.perf_counter()
     scorer = Scorer(np.exp(log_p), truth)
+    calibration, notes = _calibration(subject, pool, chosen, logits, own_pool, options.seed, progress)
+    predicted_at = time.perf_counter()
     metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0))
     scored_at = time.perf_counter()
     rows = hardest_rows(log_p, truth, options.hardest)

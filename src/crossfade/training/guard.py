@@ -92,6 +92,16 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
         )
 
 
+def check_logits(logits: Tensor, model: nn.Module) -> None:
+    """Before they are judged: raise TrainingError unless all are finite, which names a weight if it is one's fault."""
+    if not bool(logits.isfinite().all()):
+        check_finite(model.state_dict())
+        raise TrainingError(
+            "training: every number must stay finite. Got logits that are not, of plain pictures and weights that are. "
+            "Lower the learning rate, or set clip_norm = 1."
+        )
+
+
 def _odd(what: str, tensors: Mapping[str, Tensor]) -> str:
     """The first tensor that is not finite, in words; empty where all are."""
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel()}

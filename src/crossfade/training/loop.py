@@ -35,7 +35,7 @@ from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
-from crossfade.training.guard import Guard, check_finite
+from crossfade.training.guard import Guard, check_finite, check_logits
 from crossfade.training.inference import forward, logits_of, plain_loader
 from crossfade.training.keeper import Keeper, chosen_metric
 from crossfade.training.metrics import scores
@@ -272,6 +272,7 @@ class Training:
         """
         loader = self._evaluation_loader(self.pictures.split.part(part))
         logits, labels = logits_of(self.judged_model, loader, self._plain_feed, self.precision, self._leave_if_asked)
+        check_logits(logits, self.judged_model)
         if confusion is not None:
             confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
         loss = float(F.cross_entropy(logits.double(), labels))

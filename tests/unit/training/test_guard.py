@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from crossfade.errors import TrainingError
 from crossfade.training import checkpoint
@@ -13,7 +14,7 @@ from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
 from crossfade.training.feed import Feed
-from crossfade.training.guard import check_finite
+from crossfade.training.guard import check_finite, check_logits
 from crossfade.training.loop import Training
 from crossfade.training.record import make_folder
 from crossfade.training.run import Bench, build_model, open_bench, train_one
@@ -154,3 +155,14 @@ def test_large_numbers_that_are_finite_are_no_reason_to_stop() -> None:
     check_finite({"a": torch.full((9,), 3e38), "count": torch.tensor(3), "none": torch.zeros(0)})
     with pytest.raises(TrainingError, match="Got -inf in the weight b"):
         check_finite({"a": torch.zeros(3), "b": torch.tensor([1.0, -torch.inf])})
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"), [(torch.nan, "Got nan in the weight weight, which was not saved"), (1.0, "Got logits that")]
+)
+def test_logits_that_are_no_numbers_name_the_weight_if_it_is_to_blame(weight: float, words: str) -> None:
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, weight)
+    with pytest.raises(TrainingError, match=words):
+        check_logits(torch.tensor([[0.0, torch.inf]]), model)
+    check_logits(torch.tensor([[0.0, 1e30]]), model)
