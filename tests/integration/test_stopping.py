@@ -47,7 +47,7 @@ def test_killed_before_any_operation_on_the_disk_it_ends_with_the_same_weights(t
 def test_told_to_stop_it_leaves_with_143_and_goes_on_at_that_step(tmp_path: Path) -> None:
     found = stopping("term", STOPS, 1, tmp_path)
     assert found["identical"] == STOPS
-    assert found["143"] + found.get("0", 0) == STOPS
+    assert found["143"] + found.get("0", 0) == STOPS, found
     assert found["143"] > STOPS // 2
 
 

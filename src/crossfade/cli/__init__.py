@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-COMMANDS = ("demo", "scan", "preview", "train", "resume", "compare", "predict", "report", "export", "doctor")
+COMMANDS = ("demo", "scan", "preview", "train", "resume", "compare", "evaluate", "predict", "report", "export", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
         return _say(f"{error.strerror or error}{place}. What was written before stands.", 1)
 
 
-class _Terminated(KeyboardInterrupt):
+class _Terminated(BaseException):
     """SIGTERM came."""
 
 
@@ -95,6 +95,7 @@ def _app():
         version=f"crossfade {__version__}",
         help_format="plaintext",
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
         app.command(f"crossfade.cli.{name}:{name}", name=name, help=_HELP[name])
@@ -108,6 +109,7 @@ _HELP = {
     "train": "Train one network.",
     "resume": "Go on with a training or a comparison that was stopped.",
     "compare": "Train several arms fairly and say whether mixing helps.",
+    "evaluate": "Say what a run is worth: metrics with intervals, calibration, hardest pictures, robustness.",
     "predict": "Name the classes of single pictures with a trained run.",
     "report": "Write the page of a run or a comparison again.",
     "export": "Write a trained run as ONNX, or as a folder for a model hub.",

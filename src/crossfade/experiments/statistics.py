@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,15 +170,26 @@ def _sentence(arm: str, found: Mapping[str, Any], metric: Metric) -> str:
     low, high = found["ci95"]
     if high - low < _ROUNDING < abs(low):
         return f"{arm}: {change} with every one of {found['n']} seeds alike; judge on more pictures for an interval"
-    low, high = (
-        _shown(low, metric),
-        _shown(high, metric),
-    )  # judged as printed: "helps ... 0.0 to 3.1" contradicts itself
+    low, high = _shown(low, metric), _shown(high, metric)
     evidence = f"{change} (95% CI {low} to {high}, {found['n']} paired seeds"
     evidence += "; lower is better" if metric.better == "lower" else ""
-    if low > 0 or high < 0:
-        return f"{arm} {'helps' if (low > 0) == (metric.sign > 0) else 'hurts'}: {evidence})"
+    if word := outcome(found, metric):
+        return f"{arm} {word}: {evidence})"
     return f"{arm}: no difference was shown, {evidence}{_outlook(found)})"
+
+
+def outcome(found: Mapping[str, Any], metric: Metric) -> Literal["helps", "hurts"] | None:
+    """What a paired difference shows; None where it shows nothing, or has no interval to show it by.
+
+    Judged as it is printed: "helps ... 0.0 to 3.1" would contradict itself.
+    """
+    interval = found["ci95"]
+    if interval is None or interval[1] - interval[0] < _ROUNDING:
+        return None
+    low, high = (_shown(end, metric) for end in interval)
+    if low <= 0 <= high:
+        return None
+    return "helps" if (low > 0) == (metric.sign > 0) else "hurts"
 
 
 def _outlook(found: Mapping[str, Any]) -> str:

@@ -5,10 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crossfade.data.loader import Loader
+from crossfade.data.loader import Gather, Loader
+from crossfade.data.rows import Rows
 from crossfade.training.feed import Feed, Ready
+
+BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
+
+
+def plain_loader(
+    pixels: Rows,
+    labels: NDArray,
+    numbers: NDArray,
+    feed: Feed,
+    *,
+    threads: int = 1,
+    gather: Gather | None = None,
+    batch: int = BATCH,
+) -> Loader[Ready]:
+    """The pictures `numbers`, once and in their order, in batches that take no more memory for being large pictures.
+
+    Args:
+        pixels: (N, H, W, C) uint8, what a `Cache` holds.
+        labels: (N,) ints.
+        numbers: (n,) ints, which to yield.
+        feed: of pictures as they are.
+        gather: see `Loader`.
+        batch: pictures in a batch, where they are small.
+    """
+    fitting = batch * 64**2 // (pixels.shape[1] * pixels.shape[2])
+    size = max(1, min(batch, fitting))
+    prepare = feed.prepare
+    return Loader(
+        pixels, labels, numbers, batch_size=size, seed=0, shuffle=False, gather=gather, prepare=prepare, threads=threads
+    )
 
 
 def forward(model: nn.Module, images: Tensor, precision: torch.dtype = torch.float32) -> Tensor:

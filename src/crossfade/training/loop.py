@@ -36,7 +36,7 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
 from crossfade.training.guard import Guard, check_finite, check_logits
-from crossfade.training.inference import forward, logits_of
+from crossfade.training.inference import forward, logits_of, plain_loader
 from crossfade.training.keeper import Keeper, chosen_metric
 from crossfade.training.metrics import scores
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
@@ -45,8 +45,7 @@ from crossfade.training.running import confusion_matrix
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
 
-EVALUATION_BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
-PREPARE_PICTURES = 5000  # of 32 pixels a side or less, likewise
+PREPARE_PICTURES = 5000  # of 32 pixels a side or less; fewer of larger ones
 SAVE_SECONDS = 600  # in a long epoch, so much work is lost at most
 
 
@@ -229,6 +228,7 @@ class Training:
             if time.monotonic() - self._saved_at > SAVE_SECONDS:
                 self._save_last()
         self._guard.check()
+        check_finite(self.judged_model.state_dict())
         seconds = progress.epoch_seconds
         train = {"loss": progress.loss.value, "accuracy_by_label_weight": progress.accuracy.value}
         return {
@@ -280,16 +280,8 @@ class Training:
         return {"loss": loss, **scores(probabilities.cpu().numpy(), labels.cpu().numpy())}
 
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
-        return Loader(
-            self.pictures.cache.pixels,
-            self.pictures.index.labels,
-            numbers,
-            batch_size=self._at_most(EVALUATION_BATCH, 64),
-            seed=0,
-            shuffle=False,
-            prepare=self._plain_feed.prepare,
-            threads=self.config.threads,
-        )
+        pixels, labels = self.pictures.cache.pixels, self.pictures.index.labels
+        return plain_loader(pixels, labels, numbers, self._plain_feed, threads=self.config.threads)
 
     def _at_most(self, pictures: int, side: int) -> int:
         """So many pictures of ours as take the memory of `pictures` whose side is `side`, but no more than these."""

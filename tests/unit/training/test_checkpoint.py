@@ -3,6 +3,7 @@
 import builtins
 import json
 import os
+import random
 import shutil
 
 import pytest
@@ -21,6 +22,7 @@ from crossfade.training.checkpoint import (
     standing,
     tensors_digest,
 )
+from tests.scale import scaled
 
 
 @pytest.fixture
@@ -175,6 +177,46 @@ def test_any_flipped_bit_is_noticed(folder, name):
             # Only a blank that JSON does not read may differ.
             assert name == "state.json"
             assert found.state == {"epoch": 123}
+
+
+FLIPS = scaled(200, 2000)
+
+
+@pytest.mark.slow
+def test_no_flipped_bit_of_a_training_is_loaded_silently(folder, caplog):
+    """Anywhere in a checkpoint of a network, its optimiser and its state: the previous one, and a warning."""
+    with seeded(0):
+        model = build("cnn4", num_classes=3, channels=1, size=8)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.zeros(2, 1, 8, 8)).sum().backward()
+    optimizer.step()
+    tensors, rest = flatten_optimizer(optimizer)
+    for epoch in (1, 2):
+        state = {"epochs_done": epoch, "optimizer": rest, "history": [{"val": {"loss": 0.1 / epoch}}] * 9}
+        save(folder, {"model": model.state_dict(), "optimizer": tensors}, state)
+    draw, paths = random.Random(0), sorted(folder.iterdir())
+    taken = 0
+    for flip in range(FLIPS):
+        path = paths[flip % len(paths)]
+        with path.open("r+b") as file:
+            at = draw.randrange(path.stat().st_size)
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1 << draw.randrange(8)]))
+            file.flush()
+            caplog.clear()
+            found = load(folder)
+            if found.state["epochs_done"] == 1:
+                taken += 1
+                assert "must be whole" in caplog.text
+            else:  # a blank between two words of JSON, which nobody reads
+                assert (path.name, bytes([byte])) == ("state.json", b" ") or bytes([byte]) == b"\n"
+                assert found.state == json.loads(json.dumps(state))
+            file.seek(at)
+            file.write(bytes([byte]))
+    assert taken > 0.9 * FLIPS
+    assert load(folder).state["epochs_done"] == 2
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "state.json"])

@@ -1,0 +1,65 @@
+"""Bootstrap intervals: they cover the truth as often as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crossfade.experiments.bootstrap import with_intervals
+from crossfade.experiments.calibration import softmax
+from crossfade.training.metrics import Scorer, scores
+from tests.scale import scaled
+
+
+def drawn(rng: np.random.Generator, n: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, and labels drawn from them."""
+    probabilities = softmax(rng.normal(size=(n, classes)))
+    return probabilities, (probabilities.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
+
+
+def test_values_are_those_of_all_pictures_and_lie_in_their_intervals() -> None:
+    probabilities, labels = drawn(np.random.default_rng(0), 400, 7)
+    found = with_intervals(Scorer(probabilities, labels), 400, rng=np.random.default_rng(1), resamples=200)
+    assert {name: one["value"] for name, one in found.items()} == scores(probabilities, labels)
+    for name in ("accuracy", "top5", "auc", "f1", "log_loss"):
+        low, high = found[name]["ci95"]
+        assert low < found[name]["value"] < high
+
+
+def test_the_interval_of_an_accuracy_is_as_wide_as_that_of_a_share() -> None:
+    """p -+ 1.96 sqrt(p (1 - p) / N)."""
+    probabilities, labels = drawn(np.random.default_rng(0), 2000)
+    found = with_intervals(Scorer(probabilities, labels), 2000, rng=np.random.default_rng(1))["accuracy"]
+    reach = 1.96 * (found["value"] * (1 - found["value"]) / 2000) ** 0.5
+    assert found["ci95"] == pytest.approx([found["value"] - reach, found["value"] + reach], abs=0.15 * reach)
+
+
+def test_the_same_generator_gives_the_same_intervals() -> None:
+    scorer = Scorer(*drawn(np.random.default_rng(0), 50))
+    one, other = (with_intervals(scorer, 50, rng=np.random.default_rng(3), resamples=50) for _ in range(2))
+    assert one == other
+
+
+def test_one_picture_has_no_interval_and_an_undefined_metric_none() -> None:
+    alone = with_intervals(Scorer([[0.4, 0.6]], [1]), 1, rng=np.random.default_rng(0))
+    assert {one["ci95"] for one in alone.values()} == {None}
+    same = with_intervals(Scorer([[0.4, 0.6], [0.7, 0.3]], [1, 1]), 2, rng=np.random.default_rng(0), resamples=20)
+    assert np.isnan(same["auc"]["value"])
+    assert same["auc"]["ci95"] is None
+    assert same["accuracy"]["ci95"] == [0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["accuracy", "auc", "log_loss"])
+def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
+    """The truth is that of a million pictures; each trial judges 300 others."""
+    rng = np.random.default_rng(5)
+    truth = scores(*drawn(rng, 1_000_000))[name]
+    trials = scaled(60, 1500)
+    covered = 0
+    for _ in range(trials):
+        scorer = Scorer(*drawn(rng, 300))
+        low, high = with_intervals(scorer, 300, rng=rng, resamples=scaled(200, 600))[name]["ci95"]
+        covered += low <= truth <= high
+    # Three standard errors of a share of 0.95, and a point for the percentiles of a finite sample.
+    assert covered / trials == pytest.approx(0.95, abs=0.01 + 3 * (0.95 * 0.05 / trials) ** 0.5)
