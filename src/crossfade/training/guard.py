@@ -34,18 +34,24 @@ class Guard:
         self, model: nn.Module, paths: Sequence[str], images_of: Callable[[Ready], Tensor], device: torch.device
     ) -> None:
         self._model, self._paths, self._images_of = model, paths, images_of
+        self._parameters = list(model.parameters())
         self._every = 1 if device.type == "cpu" else LOOK_EVERY
         self._waiting: list[tuple[Tensor, Tensor, Ready]] = []
 
-    def look(self, loss: Tensor, norm: Tensor, ready: Ready) -> None:
-        """After the backward pass and before the step.
+    def look(self, loss: Tensor, ready: Ready) -> Tensor:
+        """After the backward pass and before the step; returns the norm of the whole gradient.
 
         Raises:
             TrainingError: something is not finite; says what, where, and what may help.
         """
-        self._waiting.append((loss, norm, replace(ready, pixels=_NO_PIXELS)))
-        if len(self._waiting) >= self._every:
-            self.check()
+        norm = nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+        if self._every == 1:
+            self._judge(float(loss), float(norm), ready)
+        else:
+            self._waiting.append((loss, norm, replace(ready, pixels=_NO_PIXELS)))
+            if len(self._waiting) >= self._every:
+                self.check()
+        return norm
 
     def check(self) -> None:
         """Look at all steps that were not looked at yet; raises as `look`."""
@@ -54,11 +60,12 @@ class Guard:
             return
         pairs = torch.stack([torch.stack((loss, norm.to(loss.dtype))) for loss, norm, _ in waiting]).tolist()
         for (loss, norm), (_, _, ready) in zip(pairs, waiting, strict=True):
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                self._ask(loss, ready)
+            self._judge(loss, norm, ready)
 
-    def _ask(self, loss: float, ready: Ready) -> None:
-        """Which number it is: the first of picture, weight, loss and gradient, in the order of cause and effect."""
+    def _judge(self, loss: float, norm: float, ready: Ready) -> None:
+        """Where a number is not finite, which one: the first of picture, weight, loss and gradient, cause by cause."""
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
         if not math.isfinite(loss):
             self._ask_pictures(ready)
             if self._every == 1:  # elsewhere the weights have gone on since

@@ -250,8 +250,7 @@ class Training:
         loss = mixed_loss(self._loss, logits, labels, ready.plan)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
-        self._guard.look(loss.detach(), norm, ready)
+        norm = self._guard.look(loss.detach(), ready)
         if self.config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.config.clip_norm, norm)
         self._optimizer.step()
