@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -35,15 +36,33 @@ def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimize
 
 
 def build_schedule(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule:
-    """The factor of the base rate at each step of the training."""
-    total = config.epochs * steps_per_epoch
+    """The factor of the base rate at each step of the training; "plateau" multiplies it by `Keeper.factor`."""
     return schedule.make(
         config.schedule,
-        total,
-        warmup=min(round(config.warmup * steps_per_epoch), total - 1),  # a whole training's is one step too long
+        config.epochs * steps_per_epoch,
+        warmup=_warmup(config, steps_per_epoch),
         gamma=config.gamma,
         every=max(1, round(config.every * steps_per_epoch)),
     )
+
+
+def schedule_to_draw(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule:
+    """`build_schedule`, and for "plateau" what would happen if validation never improved after the first epoch."""
+    if config.schedule != "plateau":
+        return build_schedule(config, steps_per_epoch)
+    return partial(
+        schedule.never_improved,
+        total=config.epochs * steps_per_epoch,
+        warmup=_warmup(config, steps_per_epoch),
+        gamma=config.gamma,
+        every=config.plateau * steps_per_epoch,
+        first=steps_per_epoch,
+    )
+
+
+def _warmup(config: RunConfig, steps_per_epoch: int) -> int:
+    """In steps; one less than the training has where it is all of it."""
+    return min(round(config.warmup * steps_per_epoch), config.epochs * steps_per_epoch - 1)
 
 
 class Ema:
