@@ -61,6 +61,15 @@ def points(value: Any) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def decimal(value: Any, *, signed: bool = False) -> str:
+    """0.6134 -> "0.613"; signed, "+0.613", and a rounded zero has no sign."""
+    found = number(value)
+    if found is None:
+        return NONE
+    text = f"{found:+.3f}" if signed else f"{found:.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", MINUS)
+
+
 def pair(values: Any) -> tuple[float, float] | None:
     """The two ends of an interval, or None where there is none (one seed, an unfinished comparison)."""
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:

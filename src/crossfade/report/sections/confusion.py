@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crossfade.report.sections.classes import confusion_of, is_evaluated
 from crossfade.report.sections.plot import Runs
 from crossfade.report.style import PALETTE
 
@@ -28,9 +29,11 @@ class Confusion:
 
 def confusions(runs: Runs, classes: Sequence[str], first: int = 0) -> list[Confusion]:
     """One per arm that kept any, summed over its seeds."""
-    found = []
+    found, evaluated = [], is_evaluated(runs)
     for i, (arm, mine) in enumerate(runs.items(), first):
-        kept = [run.confusion for run in mine if run.confusion is not None]
+        known = [confusion_of(run, evaluated) for run in mine]
+        part = next((part for matrix, part in known if matrix is not None), "")
+        kept = [matrix for matrix, _ in known if matrix is not None]
         kept = [matrix for matrix in kept if matrix.shape == kept[0].shape]
         if not kept:
             continue
@@ -47,7 +50,7 @@ def confusions(runs: Runs, classes: Sequence[str], first: int = 0) -> list[Confu
                 arm,
                 i % len(PALETTE),
                 len(kept),
-                next(run.confusion_part for run in mine if run.confusion is not None),
+                part,
                 matrix if len(total) <= MATRIX_MAX else [],
                 _worst(total, shares, names),
             )

@@ -12,7 +12,7 @@ from crossfade.report.record import Run
 from crossfade.report.sections.plot import Plot, Runs
 from crossfade.report.style import PALETTE
 
-PICTURE_BUDGET = 1_900_000  # characters of a page spent on pictures, all arms together
+BUDGET = 1_100_000  # characters of a page spent on these pictures, all arms together
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def batches(runs: Runs, classes: Sequence[str], first: int = 0) -> list[Batch]:
         (i, arm, next((run for run in mine if run.seen), None)) for i, (arm, mine) in enumerate(runs.items(), first)
     ]
     found = [(i, arm, run) for i, arm, run in kept if run is not None]
-    budget = PICTURE_BUDGET // max(1, len(found))
+    budget = BUDGET // max(1, len(found))
     return [_batch(i, arm, run, run.classes or classes, budget) for i, arm, run in found]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from crossfade.report import figures, words
+from crossfade.report.measure import Measure, measure
 from crossfade.report.record import Comparison, Run
 from crossfade.report.sections.plot import Plot
 from crossfade.report.style import PALETTE
@@ -23,6 +24,7 @@ class Row:
     seeds: list[tuple[str, str]]
     difference: str
     difference_interval: str
+    bootstrap: str
     seconds: str
     is_baseline: bool
 
@@ -34,20 +36,31 @@ def scores(comparison: Comparison) -> dict[str, dict[str, Any]]:
         return {name: words.mapping(arm) for name, arm in arms.items()}
     found = {}
     for name, runs in comparison.runs.items():
-        done = [run for run in runs if accuracy(run) is not None]
+        done = [run for run in runs if judged_value(run) is not None]
         found[name] = {
-            "seeds": [accuracy(run) for run in done],
-            "mean": words.mean(accuracy(run) for run in done),
+            "seeds": [judged_value(run) for run in done],
+            "mean": words.mean(judged_value(run) for run in done),
             "initial_weights": [run.summary.get("initial_weights") for run in runs],
             "seconds": [run.summary.get("seconds") for run in done],
         }
     return found
 
 
-def accuracy(run: Run) -> float | None:
-    """The accuracy a training is judged by; where that is not said, on the test part, else on validation."""
+def metric_of(run: Run) -> str:
+    """The metric a training is judged by."""
+    return str(words.mapping(run.summary.get("judged")).get("metric") or "accuracy")
+
+
+def judged_value(run: Run) -> float | None:
+    """The value of that metric; where that is not said, on the test part, else on validation."""
     parts = [words.mapping(run.summary.get(part)) for part in ("judged", "test", "val")]
-    return next((words.number(part.get("accuracy")) for part in parts if part), None)
+    return next((words.number(part.get(metric_of(run))) for part in parts if part), None)
+
+
+def measure_of(comparison: Comparison) -> Measure:
+    """What the arms are compared by."""
+    runs = (run for mine in comparison.runs.values() for run in mine if "judged" in run.summary)
+    return measure(comparison.summary.get("metric") or next(map(metric_of, runs), None))
 
 
 def seeds_of(comparison: Comparison) -> list[str]:
@@ -64,6 +77,7 @@ def numbers(values: Any) -> list[float]:
 
 def rows(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[Row]:
     """The table, an arm a row."""
+    told = measure_of(comparison)
     baseline = words.baseline_of({**comparison.summary, "arms": arms})
     table = []
     for i, (name, arm) in enumerate(arms.items()):
@@ -74,11 +88,12 @@ def rows(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[
             Row(
                 name=name,
                 color=i % len(PALETTE),
-                mean=words.percent(arm.get("mean")),
-                interval=words.percent_interval(arm.get("ci95")),
-                seeds=list(zip(labels, map(words.percent, values), strict=True)),
-                difference=words.points(gap.get("mean")),
-                difference_interval=words.points_interval(gap.get("ci95")),
+                mean=told.say(arm.get("mean")),
+                interval=told.say_interval(arm.get("ci95")),
+                seeds=list(zip(labels, map(told.say, values), strict=True)),
+                difference=told.gap(gap.get("mean")),
+                difference_interval=told.gap_interval(gap.get("ci95")),
+                bootstrap=told.gap_interval(gap.get("bootstrap95")),
                 seconds=words.duration(words.mean(words.listing(arm.get("seconds")))),
                 is_baseline=name == baseline,
             )
@@ -94,6 +109,7 @@ def _difference(comparison: Comparison, name: str, baseline: str | None) -> Mapp
 def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[Plot]:
     """The dots of the seeds with their intervals, and the same for the paired differences."""
     baseline = words.baseline_of({**comparison.summary, "arms": arms})
+    told = measure_of(comparison)
     shown = [
         figures.Scores(name, numbers(arm.get("seeds")), mean, words.pair(arm.get("ci95")), figures.arm_color(i))
         for i, (name, arm) in enumerate(arms.items())
@@ -101,15 +117,22 @@ def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison)
     ]
     found = []
     if shown:
-        label = "Accuracy: " + "; ".join(f"{arm.name} {words.percent(arm.mean)}" for arm in shown)
-        picture = figures.scores_figure(shown)
+        label = f"{told.title}: " + "; ".join(_spoken(arm, told.say, told.say_interval) for arm in shown)
+        picture = figures.scores_figure(shown, title=f"{told.title}, seed by seed", measure=told)
         found.append(Plot("scores", label, picture, picture))
     gaps = [gap for i, name in enumerate(arms) if (gap := _gap(i, name, arms, baseline, comparison))]
     if gaps:
-        label = f"Differences to {baseline}: " + "; ".join(f"{g.name} {words.points(g.mean)} points" for g in gaps)
-        picture = figures.differences_figure(gaps, baseline=str(baseline))
+        unit = " in points" if told.percent else ""
+        label = f"Differences to {baseline}{unit}: "
+        label += "; ".join(_spoken(gap, told.gap, told.gap_interval) for gap in gaps)
+        picture = figures.differences_figure(gaps, baseline=str(baseline), measure=told)
         found.append(Plot("differences", label, picture, picture))
     return found
+
+
+def _spoken(arm: figures.Scores, say: Callable[[Any], str], say_interval: Callable[[Any], str]) -> str:
+    interval = f" (95% interval {say_interval(arm.interval)})" if arm.interval else ""
+    return f"{arm.name} {say(arm.mean)}{interval}"
 
 
 def _gap(
@@ -122,3 +145,19 @@ def _gap(
     mine, theirs = numbers(arms[name].get("seeds")), numbers(arms[baseline].get("seeds"))
     each = [a - b for a, b in zip(mine, theirs, strict=True)] if len(mine) == len(theirs) else []
     return figures.Scores(name, each, mean, words.pair(gap.get("ci95")), figures.arm_color(i))
+
+
+def more_seeds(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[str]:
+    """For each arm whose interval holds zero: how many seeds would tell a difference of the size seen from none."""
+    baseline, told = words.baseline_of({**comparison.summary, "arms": arms}), measure_of(comparison)
+    found = []
+    for name in arms:
+        gap = _difference(comparison, name, baseline)
+        needed, ends = words.number(gap.get("seeds_needed")), words.pair(gap.get("ci95"))
+        if needed is None or ends is None or not ends[0] <= 0 <= ends[1]:
+            continue
+        size = f"{told.gap(gap.get('mean'))}{' points' if told.percent else ''}"
+        found.append(
+            f"{words.line(name, 40)}: if {size} is the true difference, about {needed:,.0f} seeds would show it."
+        )
+    return found
