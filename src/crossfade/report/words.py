@@ -173,10 +173,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
                 NONE if seconds is None else f"{seconds:.1f}",
             )
         )
-    return _ascii(_aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
+    return ascii_only(aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table in plain text: the first row is its head, the first column is to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(
@@ -187,6 +188,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _ascii(text: str) -> str:
+def ascii_only(text: str) -> str:
+    """What every terminal can show; what it cannot is a question mark."""
     text = text.replace(MINUS, "-").replace(NONE, "-").replace("…", "~")
     return clean(text).encode("ascii", "replace").decode("ascii")
