@@ -36,7 +36,7 @@ def reliability_figure(before: np.ndarray, after: np.ndarray, *, title: str, col
     ax.set_title(line(title, 30), x=-0.15 / 0.83, pad=9, **LOOK)
     _share_axis(ax, "y")
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], [])
-    ax.text(0.04, 0.93, "right", color=MUTED, fontsize=8.5)
+    ax.text(0.01, 0.95, "how often right", color=MUTED, fontsize=8.5, va="center")
     handles = [Line2D([], [], color=color, marker="o", ms=4, lw=1.4, label="as trained")]
     if len(after):
         look = {"marker": "o", "ms": 3.6, "mfc": "white", "lw": 1.2, "ls": (0, (4, 2))}
@@ -53,7 +53,7 @@ def _confidences(ax: Axes, bins: np.ndarray, color: str) -> None:
     ax.set_yticks([])
     ax.set_ylim(bottom=0)
     ax.grid(False)
-    ax.set_xlabel("sure, and of how many pictures", fontsize=8.5, labelpad=2)
+    ax.set_xlabel("how sure it is", fontsize=8.5, labelpad=2)
 
 
 def _share_axis(ax: Axes, axis: str) -> None:
