@@ -35,7 +35,7 @@ def drawn(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure | bytes, key: str, label: str) -> Markup:
-    """A figure, or one that was `drawn`, as an `<svg>` element: its colours are the page's variables, its ids begin with `key`.
+    """A figure, or one `drawn`, as an `<svg>` element: its colours are the page's variables, its ids begin with `key`.
 
     Only attributes are rewritten, on the parsed tree, so that no text in a figure can become markup.
     """

@@ -115,6 +115,11 @@ def plural(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def signs(text: str) -> str:
+    """Every hyphen that stands for a minus as a minus: "-4.8 points" but "16-bit" and "a-1" as they are."""
+    return re.sub(r"(?<![^\s(\[])-(?=\d)", MINUS, text)
+
+
 def sentences(verdict: str) -> list[str]:
     """The parts of a verdict, one for each arm: they are joined by "; " after the interval in brackets."""
     return re.split(r"(?<=\)); ", verdict)

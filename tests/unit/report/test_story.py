@@ -43,7 +43,7 @@ def test_an_evaluated_comparison_tells_the_whole_story_in_order(tmp_path):
     text = words_of(html)
     assert "Evaluated on 120 pictures, the test part." in text
     assert "mixup is better calibrated than none." in text
-    assert "75.5%+2.0 (−1.0 to +5.0) 0.085−0.030 (−0.040 to −0.020)better" in text.replace(" (", "(").replace("(", " (")
+    assert "75.5%+2.0(−1.0 to +5.0) 0.085−0.030(−0.040 to −0.020)better" in text
 
 
 def test_an_evaluated_training_tells_it_too(tmp_path):
@@ -52,6 +52,15 @@ def test_an_evaluated_training_tells_it_too(tmp_path):
     text = words_of(html)
     assert "Evaluated, with 95% intervals 75.0%72.0 to 78.0%" in text
     assert "0.6600.630 to 0.690" in text
+
+
+def test_what_flatters_an_evaluation_and_what_it_left_out_is_said(tmp_path):
+    folder = evaluated_training(tmp_path / "t")
+    path = folder / "evaluation/evaluation.json"
+    data = json.loads(path.read_text())["data"]
+    change(path, data=data | {"left_out": {"trained_on": 1240, "refused": 0}, "notes": ["it flatters"]})
+    text = words_of(page(folder))
+    assert "Left out of the evaluation: 1,240 that the run was trained on. It flatters." in text
 
 
 def test_the_contents_lead_to_every_section(tmp_path):

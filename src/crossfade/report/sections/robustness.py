@@ -76,7 +76,7 @@ def _kinds(every: Any) -> dict[str, _Kind]:
             strengths = [s for s in map(words.number, words.listing(curve.get("strengths"))) if s is not None]
             if strengths:
                 title = words.line(curve.get("title") or kind, 40)
-                kinds.setdefault(kind, _Kind(title, words.line(curve.get("unit") or "", 40), strengths))
+                kinds.setdefault(kind, _Kind(title, words.line(curve.get("unit") or "", 48), strengths))
     return kinds
 
 
