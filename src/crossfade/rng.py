@@ -30,6 +30,7 @@ class Stream(IntEnum):
     BOOTSTRAP = 6
     DEMO = 7
     COLLATE = 8
+    TUNE = 11
 
 
 def seed_sequence(seed: int, *path: int) -> np.random.SeedSequence:
