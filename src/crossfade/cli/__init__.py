@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report", "doctor")
+COMMANDS = ("demo", "scan", "preview", "train", "compare", "tune", "predict", "report", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,6 +77,7 @@ _HELP = {
     "preview": "Draw the classes, preprocessing and mixed pictures, with their label weights.",
     "train": "Train one network.",
     "compare": "Train several arms fairly and say whether mixing helps.",
+    "tune": "Search method, alpha and rates, then try the winner on fresh seeds.",
     "predict": "Name the classes of single pictures with a trained run.",
     "report": "Write the page of a run or a comparison again.",
     "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",

@@ -33,6 +33,7 @@ def _flags(name: str, *, without: tuple[str, ...] = (), only: tuple[str, ...] = 
 
 TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
 CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
+TuneFlags = Annotated[_flags("TuneFlags", without=("mix",)), Parameter(name="*")]
 _STEPS = ("size", "channels", *(one.name for one in fields(Preprocess)))
 PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS), Parameter(name="*")]
 

@@ -9,6 +9,7 @@ Trials never see the test part: it is taken out of the pictures they are given.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crossfade.data.split import NONE
+import numpy as np
+
 from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.compare import BASELINE, Comparison, OnRun, compare
 from crossfade.experiments.space import arm_of, is_mixing, overrides, space_of, with_params
@@ -31,9 +33,11 @@ from crossfade.training.run import Bench, train_one
 
 RESULT = "tune.json"
 WINNER = "winner"
+PRUNED = "pruned"
 
 Trial = dict[str, Any]
 OnTrial = Callable[[int, str], Sequence[Callback]]
+OnEnded = Callable[[Trial, str], None]
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class Search:
 
     def __post_init__(self) -> None:
         space_of(self.arms, self.config)
-        if self.trials < 1:
-            raise ConfigError(f"trials: must be 1 or more. Got {self.trials}.")
+        if type(self.trials) is not int or self.trials < 1:
+            raise ConfigError(f"trials: must be a whole number, 1 or more. Got {self.trials!r}.")
         if self.timeout is not None and not 0 < self.timeout < math.inf:
             raise ConfigError(f"timeout: must be a number of minutes above 0. Got {self.timeout / 60:g}.")
         if self.config.seed in self.seeds:
@@ -79,7 +83,7 @@ def tune(
     *,
     commands: Sequence[str] = (),
     on_trial: OnTrial | None = None,
-    on_ended: Callable[[Trial], None] | None = None,
+    on_ended: OnEnded | None = None,
     on_run: OnRun | None = None,
 ) -> dict[str, Any]:
     """Search, then try the winner on fresh seeds; goes on where a search in `folder` was cut off.
@@ -90,7 +94,7 @@ def tune(
     Args:
         commands: what the user typed, for the record.
         on_trial: called before each trial with (number, arm); gives the callbacks of its training.
-        on_ended: called after each trial, with its entry in `tune.json`.
+        on_ended: called after each trial with (its entry in `tune.json`, the name of the metric).
         on_run: as of `compare`, for the trainings of the winner.
 
     Returns:
@@ -124,8 +128,13 @@ def tune(
         record.write_json(folder / RESULT, found)
         return found
 
+    def ended() -> None:
+        trial = write()["trials"][-1]
+        if on_ended is not None:
+            on_ended(trial, metric.name)
+
     if not _is_searched(folder):
-        _search(bench, search, study, metric, folder, on_trial, lambda: _tell(write(), on_ended))
+        _search(bench, search, study, metric, folder, on_trial, ended)
         write(searched=True)
     winner = _confirm(bench, search, study.trials, metric, folder / WINNER, commands, on_run)
     return write(searched=True, winner=winner)
@@ -134,9 +143,7 @@ def tune(
 def best(trials: Sequence[Trial], metric: Metric, *, mixing: bool | None = None) -> Trial | None:
     """The finished trial with the best value, the first of equal ones; of arms that mix, that do not, or all (None)."""
     finished = [
-        trial
-        for trial in trials
-        if trial["value"] is not None and mixing in (None, is_mixing(trial["params"]["mix"]))
+        trial for trial in trials if trial["value"] is not None and mixing in (None, is_mixing(trial["params"]["mix"]))
     ]
     return max(finished, key=lambda trial: metric.sign * trial["value"], default=None)
 
@@ -145,11 +152,6 @@ def _is_searched(folder: Path) -> bool:
     """Whether an earlier sitting ended the search, so that its winner stands."""
     path = folder / RESULT
     return path.is_file() and bool(record.read_json(path).get("searched"))
-
-
-def _tell(found: Mapping[str, Any], on_ended: Callable[[Trial], None] | None) -> None:
-    if on_ended is not None:
-        on_ended(found["trials"][-1])
 
 
 def _search(
@@ -177,7 +179,7 @@ def _search(
 def without_test(bench: Bench) -> Bench:
     """The same bench with no test part in it: what is judged there is judged on validation."""
     pictures = bench.pictures
-    return replace(bench, pictures=replace(pictures, split=replace(pictures.split, test=NONE)))
+    return replace(bench, pictures=replace(pictures, split=replace(pictures.split, test=np.zeros(0, np.int64))))
 
 
 def _judged_as_winner(config: RunConfig, bench: Bench, metric: Metric) -> RunConfig:
@@ -201,10 +203,10 @@ def _train(
         if not math.isfinite(value):
             value, reason = None, f"{metric.title} is not defined on what it predicts"
     except Pruned:
-        reason = "pruned"
+        reason = PRUNED
     except TrainingError as error:
         reason = str(error)
-    lines = record.read_lines(own / "metrics.jsonl")
+    lines = read_lines(own / "metrics.jsonl")
     notes = {
         "arm": arm_of(asked.params),
         "epochs": len(lines),
@@ -222,7 +224,7 @@ class _Judge(Callback):
         self._heard = 0
 
     def catch_up(self, folder: Path) -> None:
-        for line in record.read_lines(folder / "metrics.jsonl"):
+        for line in read_lines(folder / "metrics.jsonl"):
             self.on_epoch(line)
 
     def on_epoch(self, line: Mapping[str, Any]) -> None:
@@ -247,8 +249,8 @@ def _confirm(
     if chosen is None:
         reasons = sorted({str(trial["reason"]) for trial in trials})
         raise TrainingError(
-            f"tune: at least one trial must come to its end. Got {len(trials)} that did not: {'; '.join(reasons)[:300]}. "
-            "Train for more epochs, or search elsewhere."
+            f"tune: at least one trial must come to its end. Got {len(trials)} that did not: "
+            f"{'; '.join(reasons)[:300]}. Train for more epochs, or search elsewhere."
         )
     rival = {"mix": BASELINE, **overrides(chosen["params"])} if plain is None else plain["params"]
     params = {arm_of(rival): rival, arm_of(chosen["params"]): chosen["params"]}
@@ -274,3 +276,9 @@ def _confirm(
         "verdict": summary["verdict"],
         "comparison": f"{WINNER}/summary.json",
     }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The epochs recorded in `metrics.jsonl`; a line that was cut off is none."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
