@@ -41,7 +41,6 @@ def run_search(data: Path, search: Search, folder: Path, *, force: bool, command
             on_trial=on_trial,
             on_ended=on_ended,
             on_run=on_run,
-            resume=resume,
         )
     say("")
     print(summary_table(read_json(folder / WINNER / "summary.json")))

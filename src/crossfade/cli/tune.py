@@ -54,7 +54,7 @@ def tune(
     if "mix" in extra:
         raise ConfigError(f"tune: takes arm, not mix. Got mix = {extra['mix']!r} in {config}.")
 
-    from crossfade.cli.work import run_search
+    from crossfade.cli.search import run_search
     from crossfade.experiments.tune import Search, fresh_seeds
 
     wanted = seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS))

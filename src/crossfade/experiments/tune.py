@@ -255,8 +255,8 @@ def _confirm(
     rival = {"mix": BASELINE, **overrides(chosen["params"])} if plain is None else plain["params"]
     params = {arm_of(rival): rival, arm_of(chosen["params"]): chosen["params"]}
     config = replace(search.config, metric=metric.name)
-    fixed = {arm: overrides(own) for arm, own in params.items()}
-    comparison = Comparison(list(params), list(search.seeds), config, fixed)
+    own = {arm: overrides(choice) for arm, choice in params.items()}
+    comparison = Comparison(list(params), list(search.seeds), config, own)
     folder.mkdir(exist_ok=True)
     summary = compare(bench, comparison, folder, commands=commands, on_run=on_run, resume=True)
     arm, baseline = arm_of(chosen["params"]), arm_of(rival)

@@ -48,7 +48,8 @@ def _left(winner: Mapping[str, Any], metric: Metric) -> str:
         saw = f"Tuning saw {_said(winner['value'], metric)} with {arm}"
     else:
         saw = f"Tuning saw {in_words(winner['value'] - baseline['value'], metric)} for {arm} over {baseline['arm']}"
-    return f"{saw}; with fresh seeds {winner['verdict']}."
+    shown = winner["verdict"].removeprefix(arm)  # " helps: +1.0 points ...", or ": no difference was shown, ..."
+    return f"{saw}; on fresh seeds {'it' + shown if shown.startswith(' ') else shown.removeprefix(': ')}."
 
 
 def _warnings(found: Mapping[str, Any], winner: Mapping[str, Any]) -> list[str]:
