@@ -34,14 +34,6 @@ RUN_FILE = "mlflow.json"
 _EXPERIMENT = "crossfade"
 _BATCH = 100  # parameters MLflow takes at once
 _KEPT = ("config.toml", "classes.json", "environment.json", "metrics.jsonl", "confusion.json", "lambda.json")
-    "config.toml",
-    "classes.json",
-    "environment.json",
-    "metrics.jsonl",
-    "confusion.json",
-    "lambda.json",
-    "seen.npz",
-)
 
 Say = Callable[[str], None]
 
