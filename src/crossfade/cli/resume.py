@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def resume(
-    run: Annotated[Path, Parameter(help="folder of a training or of a comparison")],
+    run: Annotated[Path, Parameter(help="folder of a training, a comparison or a search")],
     /,
     *,
     data: Annotated[Path | None, Parameter(help="where the folder of pictures is now, if it was moved")] = None,
@@ -30,7 +30,7 @@ def resume(
     it is.
     """
     command = _read_command(run)
-    kinds = {"train": _train, "compare": _compare}
+    kinds = {"train": _train, "compare": _compare, "tune": _tune}
     if command["kind"] not in kinds:
         raise ConfigError(
             f"resume: goes on with {' or '.join(kinds)}. Got {run}, made by crossfade {command['kind']}. "
@@ -60,6 +60,18 @@ def _compare(run: Path, command: dict[str, Any], data: Path, threads: int | None
         return _say_finished(run)
     _, config, bench = _reopen(run, data, threads)
     run_comparison(bench, Comparison(table["arm"], table["seeds"], config), run, command["argv"], resume=True)
+    return None
+
+
+def _tune(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
+    from crossfade.cli.search import run_search
+    from crossfade.experiments.tune import Search, is_finished
+
+    if is_finished(run):
+        return _say_finished(run)
+    table, config, bench = _reopen(run, data, threads)
+    search = Search(table["arm"], table["trials"], table["seeds"], config, table.get("timeout"))
+    run_search(bench, search, run, command["argv"])
     return None
 
 

@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crossfade.cli.progress import bar, epoch_line, say
-from crossfade.cli.work import open_bench_into, report_and_say
+from crossfade.cli.work import report_and_say
 from crossfade.experiments.tune import PRUNED, WINNER, Search, tune
 from crossfade.report import summary_table
 from crossfade.training.callbacks import Callback, Watch
-from crossfade.training.metrics import METRICS, Metric
+from crossfade.training.keeper import chosen_metric
+from crossfade.training.metrics import Metric
 from crossfade.training.record import read_json
+from crossfade.training.run import Bench
 
 _IN_ARM = ("mix", "alpha")
 
 
-def run_search(data: Path, search: Search, folder: Path, *, force: bool, command: str) -> None:
-    """Search, print what is left of the gain, and say where the page is."""
-    bench = open_bench_into(data, search.config, folder, force=force)
-    epochs = search.config.epochs
+def run_search(bench: Bench, search: Search, folder: Path, command: Sequence[str]) -> None:
+    """Search, or go on with it; print what is left of the gain, and say where the page is."""
+    metric = chosen_metric(search.config, bench.pictures)
     with bar("searching") as tick:
 
         def on_trial(number: int, arm: str) -> list[Callback]:
             return [Watch(step=lambda done, steps: tick(number * steps + done, search.trials * steps))]
 
         def on_run(arm: str, seed: int) -> list[Callback]:
-            return [Watch(epoch=epoch_line(f"{arm}, seed {seed}", epochs))]
+            return [Watch(epoch=epoch_line(f"{arm}, seed {seed}", search.config.epochs, metric))]
 
-        def on_ended(trial: Mapping[str, Any], metric: str) -> None:
-            say(_line(trial, METRICS[metric], search.trials))
+        def on_ended(trial: Mapping[str, Any]) -> None:
+            say(_line(trial, metric, search.trials))
 
         found = tune(
             bench,
             search,
             folder,
-            commands=[command],
+            commands=[shlex.join(command)],
             on_trial=on_trial,
             on_ended=on_ended,
             on_run=on_run,

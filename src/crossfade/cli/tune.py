@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import Annotated, Any
 
@@ -55,7 +54,9 @@ def tune(
         raise ConfigError(f"tune: takes arm, not mix. Got mix = {extra['mix']!r} in {config}.")
 
     from crossfade.cli.search import run_search
+    from crossfade.cli.work import open_bench_into
     from crossfade.experiments.tune import Search, fresh_seeds
+    from crossfade.training.record import write_command
 
     wanted = seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS))
     if not _is_list(seeds or extra.get("seeds")):
@@ -68,13 +69,10 @@ def tune(
         settings,
         None if minutes is None else 60 * minutes,
     )
-    run_search(
-        data,
-        search,
-        check_outside(out or free_name(data, "tune"), data),
-        force=force,
-        command=shlex.join(["crossfade", *sys.argv[1:]]),
-    )
+    folder, command = check_outside(out or free_name(data, "tune"), data), ["crossfade", *sys.argv[1:]]
+    bench = open_bench_into(data, settings, folder, force=force)
+    write_command(folder, "tune", data, command)
+    run_search(bench, search, folder, command)
 
 
 def _is_list(seeds: Any) -> bool:

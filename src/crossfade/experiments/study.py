@@ -151,7 +151,8 @@ class Study:
         counts = Counter(name for trial in finished for name in trial.params)
         names = [name for name, count in counts.items() if count >= 4]
         with _quiet(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Some regimes for parameter")
+            for said in ("Some regimes for parameter", "The number of trials is too small"):  # the page says so, too
+                warnings.filterwarnings("ignore", message=said)
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             found = optuna.importance.get_param_importances(self._study, evaluator=evaluator, params=names)
         return {name: float(share) for name, share in found.items()}

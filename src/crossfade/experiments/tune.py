@@ -29,6 +29,7 @@ from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.keeper import chosen_metric
 from crossfade.training.metrics import Metric
+from crossfade.training.resume import alone_in, check_same, has_begun
 from crossfade.training.run import Bench, train_one
 
 RESULT = "tune.json"
@@ -37,7 +38,7 @@ PRUNED = "pruned"
 
 Trial = dict[str, Any]
 OnTrial = Callable[[int, str], Sequence[Callback]]
-OnEnded = Callable[[Trial, str], None]
+OnEnded = Callable[[Trial], None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def tune(
     Args:
         commands: what the user typed, for the record.
         on_trial: called before each trial with (number, arm); gives the callbacks of its training.
-        on_ended: called after each trial with (its entry in `tune.json`, the name of the metric).
+        on_ended: called after each trial with its entry in `tune.json`.
         on_run: as of `compare`, for the trainings of the winner.
 
     Returns:
@@ -103,11 +104,32 @@ def tune(
     Raises:
         TrainingError: no trial came to its end.
     """
+    with alone_in(folder):
+        if has_begun(folder):
+            check_same(folder, _table(search), bench.pictures)
+        else:
+            record.write_json(folder / "data.json", bench.pictures.summary())
+            record.write_head(folder, bench.pictures, _table(search), bench.environment)
+        return _tune(bench, search, folder, commands, on_trial, on_ended, on_run)
+
+
+def _table(search: Search) -> dict[str, Any]:
+    """What is written into `config.toml`: what all trainings have in common, and the search itself."""
+    asked = {"arm": list(search.arms), "seeds": list(search.seeds), "trials": search.trials, "timeout": search.timeout}
+    return {**search.config.as_dict(), "mix": None, **asked}
+
+
+def _tune(
+    bench: Bench,
+    search: Search,
+    folder: Path,
+    commands: Sequence[str],
+    on_trial: OnTrial | None,
+    on_ended: OnEnded | None,
+    on_run: OnRun | None,
+) -> dict[str, Any]:
     metric = chosen_metric(search.config, bench.pictures)
     space = space_of(search.arms, search.config)
-    table = {**search.config.as_dict(), "mix": None, "arm": list(search.arms), "trials": search.trials}
-    record.write_head(folder, bench.pictures, table, bench.environment)
-    record.write_json(folder / "data.json", bench.pictures.summary())
     maximise = metric.better == "higher"
     study = Study(folder, space, seed=search.config.seed, epochs=search.config.epochs, maximise=maximise)
     head = {
@@ -131,11 +153,11 @@ def tune(
     def ended() -> None:
         trial = write()["trials"][-1]
         if on_ended is not None:
-            on_ended(trial, metric.name)
+            on_ended(trial)
 
     if not _is_searched(folder):
         _search(bench, search, study, metric, folder, on_trial, ended)
-        write(searched=True)
+        write(searched=True)  # from here on the winner stands, wherever this is cut off
     winner = _confirm(bench, search, study.trials, metric, folder / WINNER, commands, on_run)
     return write(searched=True, winner=winner)
 
@@ -152,6 +174,12 @@ def _is_searched(folder: Path) -> bool:
     """Whether an earlier sitting ended the search, so that its winner stands."""
     path = folder / RESULT
     return path.is_file() and bool(record.read_json(path).get("searched"))
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the winner was tried as well."""
+    path = folder / RESULT
+    return path.is_file() and "winner" in record.read_json(path)
 
 
 def _search(
