@@ -30,6 +30,7 @@ class Stream(IntEnum):
     BOOTSTRAP = 6
     DEMO = 7
     COLLATE = 8
+    ROBUSTNESS = 9
     TUNE = 11
 
 

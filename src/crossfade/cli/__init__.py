@@ -8,7 +8,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-COMMANDS = ("demo", "scan", "preview", "train", "resume", "compare", "tune", "predict", "report", "doctor")
+COMMANDS = (
+    "demo",
+    "scan",
+    "preview",
+    "train",
+    "resume",
+    "compare",
+    "tune",
+    "evaluate",
+    "predict",
+    "report",
+    "doctor",
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -107,6 +119,7 @@ _HELP = {
     "resume": "Go on with a training or a comparison that was stopped.",
     "compare": "Train several arms fairly and say whether mixing helps.",
     "tune": "Search method, alpha and rates, then try the winner on fresh seeds.",
+    "evaluate": "Say what a run is worth: metrics with intervals, calibration, hardest pictures, robustness.",
     "predict": "Name the classes of single pictures with a trained run.",
     "report": "Write the page of a run or a comparison again.",
     "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",

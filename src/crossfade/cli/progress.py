@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +38,22 @@ def bar(what: str) -> Iterator[Tick]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A function of (what, done, total): a `bar` for each stage of a work, one after the other."""
+    with ExitStack() as open_bar:
+        current, tick = "", None
+
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal current, tick
+            if tick is None or what != current:
+                open_bar.close()
+                current, tick = what, open_bar.enter_context(bar(what))
+            tick(done, total)
+
+        yield show
 
 
 def epoch_line(label: str, epochs: int, metric: Metric | None = None) -> Callable[[Mapping[str, Any]], None]:

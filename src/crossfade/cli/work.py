@@ -102,6 +102,7 @@ def run_comparison(
     report_and_say(folder)
 
 
-def report_and_say(folder: Path) -> None:
-    """Write the page of a run folder and say where it is."""
-    print(f"page: {write_report(folder)}")
+def report_and_say(folder: Path, *, aside: bool = False) -> None:
+    """Write the page of a run folder and say where it is; `aside` keeps standard output for what a program reads."""
+    words = f"page: {write_report(folder)}"
+    say(words) if aside else print(words)

@@ -50,7 +50,9 @@ def _homely(element: ElementTree.Element, key: str, used: set[str]) -> None:
     old, element.attrib = element.attrib, {}
     for name, value in old.items():
         name = name.rpartition("}")[2]
-        if name == "style":
+        if name == "d":
+            value = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", value)
+        elif name == "style":
             value = _themed(value)
         elif name == "href" and value.startswith("#"):
             value = f"#{key}-{value[1:]}"

@@ -63,6 +63,15 @@ def points(value: Any) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def decimal(value: Any, *, signed: bool = False) -> str:
+    """0.6134 -> "0.613"; signed, "+0.613", and a rounded zero has no sign."""
+    found = number(value)
+    if found is None:
+        return NONE
+    text = f"{found:+.3f}" if signed else f"{found:.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", MINUS)
+
+
 def pair(values: Any) -> tuple[float, float] | None:
     """The two ends of an interval, or None where there is none (one seed, an unfinished comparison)."""
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:
@@ -204,10 +213,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
                 NONE if seconds is None else f"{seconds:.1f}",
             )
         )
-    return _ascii(_aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
+    return ascii_only(aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table in plain text: the first row is its head, the first column is to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(
@@ -218,6 +228,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _ascii(text: str) -> str:
+def ascii_only(text: str) -> str:
+    """What every terminal can show; what it cannot is a question mark."""
     text = text.replace(MINUS, "-").replace(NONE, "-").replace("…", "~")
     return clean(text).encode("ascii", "replace").decode("ascii")

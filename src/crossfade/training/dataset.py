@@ -70,16 +70,7 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     Raises:
         DataError, CacheError: see `crossfade.data`.
     """
-    index, cache = prepare(
-        root,
-        size=config.size,
-        channels=config.channels,
-        fit=config.preprocess.fit,
-        trust=config.trust,
-        bound=None if config.cache_gb is None else int(config.cache_gb * 1e9),
-        max_pixels=config.max_pixels,
-        progress=progress,
-    )
+    index, cache = read_pictures(root, config, (config.size, config.channels), progress)
     parts = split(
         index,
         seed=config.split_seed,
@@ -92,6 +83,25 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     if config.per_class is not None:
         parts = first_per_class(parts, index.labels, config.per_class)
     return Pictures(index, cache, parts)
+
+
+def read_pictures(
+    root: Path,
+    config: RunConfig,
+    shape: tuple[int | None, int | None],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Index, Cache]:
+    """Scan and cache the folder `root`; (size, channels) are None where the pictures are to choose them."""
+    return prepare(
+        root,
+        size=shape[0],
+        channels=shape[1],
+        fit=config.preprocess.fit,
+        trust=config.trust,
+        bound=None if config.cache_gb is None else int(config.cache_gb * 1e9),
+        max_pixels=config.max_pixels,
+        progress=progress,
+    )
 
 
 def count_values(pixels: Rows, ids: NDArray[np.int64], preprocess: Preprocess | None = None) -> NDArray[np.int64]:

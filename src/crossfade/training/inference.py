@@ -5,10 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crossfade.data.loader import Loader
+from crossfade.data.loader import Gather, Loader
+from crossfade.data.rows import Rows
 from crossfade.training.feed import Feed, Ready
+
+BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
+
+
+def plain_loader(
+    pixels: Rows,
+    labels: NDArray,
+    numbers: NDArray,
+    feed: Feed,
+    *,
+    threads: int = 1,
+    gather: Gather | None = None,
+    batch: int = BATCH,
+) -> Loader[Ready]:
+    """The pictures `numbers`, once and in their order, in batches that take no more memory for being large pictures.
+
+    Args:
+        pixels: (N, H, W, C) uint8, what a `Cache` holds.
+        labels: (N,) ints.
+        numbers: (n,) ints, which to yield.
+        feed: of pictures as they are.
+        gather: see `Loader`.
+        batch: pictures in a batch, where they are small.
+    """
+    fitting = batch * 64**2 // (pixels.shape[1] * pixels.shape[2])
+    size = max(1, min(batch, fitting))
+    prepare = feed.prepare
+    return Loader(
+        pixels, labels, numbers, batch_size=size, seed=0, shuffle=False, gather=gather, prepare=prepare, threads=threads
+    )
 
 
 def forward(model: nn.Module, images: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
@@ -28,11 +60,11 @@ def logits_of(
     loader: Loader[Ready],
     feed: Feed,
     precision: torch.dtype = torch.float32,
-    on_batch: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda pictures: None,
 ) -> tuple[Tensor, Tensor]:
     """The logits (N, C) float32 and labels (N,) int64 of all pictures of a loader, in its order, on the device.
 
-    `on_batch` is called after each batch, and may raise to leave.
+    `progress` is told after each batch how many pictures it held, and may raise to leave.
     """
     model.eval()
     logits, labels = [], []
@@ -41,5 +73,5 @@ def logits_of(
             images, truth = feed.to_device(ready)
             logits.append(forward(model, images, precision))
             labels.append(truth)
-            on_batch()
+            progress(len(truth))
     return torch.cat(logits), torch.cat(labels)

@@ -271,7 +271,9 @@ class Training:
             confusion: (C, C) int64; counts of (truth, prediction) are added to it.
         """
         loader = self._evaluation_loader(self.pictures.split.part(part))
-        logits, labels = logits_of(self.judged_model, loader, self._plain_feed, self.precision, self._leave_if_asked)
+        logits, labels = logits_of(
+            self.judged_model, loader, self._plain_feed, self.precision, lambda _: self._leave_if_asked()
+        )
         if confusion is not None:
             confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
         loss = float(F.cross_entropy(logits.double(), labels))

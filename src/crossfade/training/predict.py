@@ -108,7 +108,7 @@ def load_run(run: str | os.PathLike[str], *, name: str | None = None, device: st
         preprocess, classes = Preprocess.restored(state), tuple(state["classes"])
         channels = preprocess.channels(state["channels"])
         model = build(state["model"], num_classes=len(classes), channels=channels, size=state["size"])
-        model.load_state_dict(saved.tensors["model"])
+        model.load_state_dict(saved.tensors.get("ema", saved.tensors["model"]))  # what was judged
         feed = Feed(Normalisation(state["mean"], state["std"]), where, preprocess)
         model = model.to(where, memory_format=torch.channels_last).eval()
         sizes = state["size"], state["channels"], state.get("max_pixels", MAX_PIXELS)

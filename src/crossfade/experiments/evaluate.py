@@ -1,0 +1,274 @@
+"""What a trained run is worth: all metrics with intervals, calibration, the hardest pictures, robustness.
+
+    RUN/evaluation/   evaluation.json   everything that was found
+                      predictions.csv   path, truth, predicted, loss, and the probability of each class
+                      hardest.npz       images (n, H, W, C) uint8: those of the highest loss, as the model sees them
+
+It is made from the run and the pictures alone, so writing it again loses nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.data.table import write_table
+from crossfade.errors import ConfigError, CrossfadeError
+from crossfade.experiments.bootstrap import with_intervals
+from crossfade.experiments.calibration import calibrate, log_softmax
+from crossfade.experiments.robustness import evenly, robustness
+from crossfade.experiments.selection import Choice, Selection, select
+from crossfade.experiments.subject import Pool, Progress, Subject, open_pool
+from crossfade.rng import Stream, derive_rng
+from crossfade.training import record
+from crossfade.training.metrics import Scorer
+
+FOLDER = "evaluation"
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for.
+
+    Args:
+        part: which pictures; None chooses, see `selection.select`.
+        with_trained: judge by pictures that the run was trained on, too.
+        weights: "best" or "last"; None for those that the run's summary judged.
+        hardest: how many pictures of the highest loss to keep.
+        robustness: how many pictures to spoil and attack; None for no such thing.
+        seed: of resamples, noise and starts of attacks.
+    """
+
+    part: Choice | None = None
+    with_trained: bool = False
+    weights: Literal["best", "last"] | None = None
+    hardest: int = 16
+    robustness: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("hardest", 0), ("robustness", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"evaluate: {name} must be {least} or more. Got {value}.")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found: `summary` is `evaluation.json`; the rest goes into the files beside it.
+
+    Attributes:
+        paths: (n) of the pictures judged.
+        truth: (n,) their classes.
+        log_probabilities: (n, C).
+        hardest: (k, H, W, C) uint8, as the model sees them.
+    """
+
+    summary: dict[str, Any]
+    paths: Sequence[str] = field(repr=False)
+    truth: Numbers = field(repr=False)
+    log_probabilities: NDArray[np.float64] = field(repr=False)
+    hardest: NDArray[np.uint8] = field(repr=False)
+
+
+# -------------------------------------------------------------------------------------------------------- evaluating
+
+
+def evaluate(
+    subject: Subject, pool: Pool, options: Options, *, argv: Sequence[str] = (), progress: Progress
+) -> Evaluation:
+    """Judge a run by the pictures of a folder.
+
+    Args:
+        progress: called as ``progress(what, done, total)``.
+
+    Raises:
+        DataError: no picture is left to judge by; see `select`.
+    """
+    start = time.perf_counter()
+    chosen = select(
+        pool.index,
+        subject.predictor.classes,
+        subject.member,
+        own=pool.own,
+        part=options.part,
+        with_trained=options.with_trained,
+    )
+    logits = subject.logits("evaluating", pool.cache.pixels, chosen.labels, chosen.numbers, progress)
+    truth = chosen.labels[chosen.numbers]
+    calibration, notes = _calibration(subject, pool, chosen, logits, options.seed, progress)
+    log_p = log_softmax(logits)
+    predicted_at = time.perf_counter()
+    scorer = Scorer(np.exp(log_p), truth)
+    metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0))
+    scored_at = time.perf_counter()
+    rows = hardest_rows(log_p, truth, options.hardest)
+    summary = {
+        "run": str(subject.folder),
+        "epoch": subject.epoch,
+        "data": {
+            "root": str(pool.index.root),
+            "part": chosen.part,
+            "pictures": len(truth),
+            "left_out": chosen.left_out,
+            "notes": [*chosen.notes, *_epoch_note(subject, pool, chosen), *notes],
+        },
+        "classes": list(subject.predictor.classes),
+        "metrics": metrics,
+        "per_class": [
+            {"class": name, **row} for name, row in zip(subject.predictor.classes, scorer.per_class(), strict=True)
+        ],
+        "confusion": _confusion(truth, log_p.argmax(1), log_p.shape[1]),
+        "calibration": calibration,
+        "hardest": _describe(rows, pool.index.paths, chosen, log_p, subject.predictor.classes),
+        **_robustness(subject, pool, chosen, options, progress),
+        "argv": list(argv),
+    }
+    summary["seconds"] = {
+        "read": pool.seconds,
+        "predict": predicted_at - start,
+        "intervals": scored_at - predicted_at,
+        "robustness": time.perf_counter() - scored_at if options.robustness else 0.0,
+    }
+    images = subject.seen(pool.cache.pixels, chosen.numbers[rows])
+    return Evaluation(summary, [pool.index.paths[number] for number in chosen.numbers.tolist()], truth, log_p, images)
+
+
+def _calibration(
+    subject: Subject, pool: Pool, chosen: Selection, logits: NDArray[Any], seed: int, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """Temperature scaling, fitted on the run's validation pictures, and what is to be said of that.
+
+    Where some of these are judged themselves, halves of the pictures judged are fitted on each other.
+    """
+    truth = chosen.labels[chosen.numbers]
+    digests = [pool.index.digest(number) for number in chosen.numbers.tolist()]
+    if subject.member.holds("val", digests).any():
+        rng = derive_rng(seed, Stream.BOOTSTRAP, 1)
+        note = (
+            "the temperature that is judged was fitted on the other half of these pictures, since they are the val part"
+        )
+        return calibrate(logits, truth, None, rng=rng), [note]
+    try:
+        pool = pool if pool.own else open_pool(subject, None, progress)
+        val = select(pool.index, subject.predictor.classes, subject.member, own=True, part="val")
+    except CrossfadeError as error:
+        note = f"no temperature was fitted: the run's own val pictures are not to be had ({error})"
+        return calibrate(logits, truth, None), [note]
+    fitted = subject.logits("calibrating", pool.cache.pixels, val.labels, val.numbers, progress)
+    return calibrate(logits, truth, (fitted, val.labels[val.numbers])), []
+
+
+def _epoch_note(subject: Subject, pool: Pool, chosen: Selection) -> list[str]:
+    """Whether these pictures chose the epoch they are judged by."""
+    if subject.epoch != "best":
+        return []
+    digests = [pool.index.digest(number) for number in chosen.numbers.tolist()]
+    count = int(subject.member.holds("val", digests).sum())
+    return [f"{count:,} of these pictures chose the best epoch, which flatters it"] if count else []
+
+
+def hardest_rows(log_p: NDArray[np.float64], truth: Numbers, most: int) -> Numbers:
+    """The rows of the highest loss, the highest first; of equal ones the first."""
+    losses = -log_p[np.arange(len(truth)), truth]
+    return np.argsort(-losses, kind="stable")[:most]
+
+
+def _describe(
+    rows: Numbers, paths: Sequence[str], chosen: Selection, log_p: NDArray[np.float64], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    truth = chosen.labels[chosen.numbers]
+    return [
+        {
+            "path": paths[chosen.numbers[row]],
+            "truth": classes[truth[row]],
+            "predicted": classes[log_p[row].argmax()],
+            "probability": float(np.exp(log_p[row].max())),
+            "loss": float(-log_p[row, truth[row]]),
+        }
+        for row in rows.tolist()
+    ]
+
+
+def _robustness(
+    subject: Subject, pool: Pool, chosen: Selection, options: Options, progress: Progress
+) -> dict[str, Any]:
+    if options.robustness is None:
+        return {}
+    numbers = evenly(chosen.numbers, chosen.labels[chosen.numbers], options.robustness, options.seed)
+    found = robustness(
+        subject.predictor.model,
+        subject.predictor.feed,
+        subject.precision,
+        pool.cache.pixels,
+        chosen.labels,
+        numbers,
+        seed=options.seed,
+        threads=subject.config.threads,
+        progress=lambda done, total: progress("robustness", done, total),
+    )
+    return {"robustness": found}
+
+
+def _confusion(truth: Numbers, predicted: Numbers, classes: int) -> list[list[int]]:
+    """Rows are the truth, columns the prediction."""
+    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes).tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
+def write(folder: Path, evaluation: Evaluation) -> Path:
+    """Write ``folder/evaluation``, whole; an earlier one is replaced.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    summary, log_p = evaluation.summary, evaluation.log_probabilities
+    classes, predicted = summary["classes"], log_p.argmax(1)
+    losses = -log_p[np.arange(len(log_p)), evaluation.truth]
+    rows = (
+        [path, classes[truth], classes[named], f"{loss:.6f}", *(f"{p:.6f}" for p in row)]
+        for path, truth, named, loss, row in zip(
+            evaluation.paths, evaluation.truth, predicted, losses, np.exp(log_p).tolist(), strict=True
+        )
+    )
+    with replacing(folder / FOLDER) as new:
+        write_table(new / "predictions.csv", ["path", "truth", "predicted", "loss", *classes], rows)
+        np.savez_compressed(new / "hardest.npz", images=evaluation.hardest)
+        record.write_json(new / "evaluation.json", summary)
+    return folder / FOLDER
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder`; when all is written there, it takes the place of `folder`.
+
+    Raises:
+        ConfigError: it cannot be written; what stood there still does.
+    """
+    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        yield new
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise ConfigError(
+            f"evaluate: what is found is written into the run folder. Got {folder}, {error.strerror or error}. "
+            "Free the disk, or copy the run to a place that can be written to."
+        ) from error
