@@ -160,6 +160,11 @@ def sentences(verdict: str) -> list[str]:
     return re.split(r"(?<=\)); ", verdict)
 
 
+def clauses(sentence: str) -> list[str]:
+    """The parts of a sentence between semicolons that stand in no brackets."""
+    return re.split(r"; (?![^(]*\))", sentence)
+
+
 def mean(values: Iterable[Any]) -> float | None:
     """The mean of the numbers among `values`."""
     found = [v for v in map(number, values) if v is not None]
