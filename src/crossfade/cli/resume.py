@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from crossfade.cli.options import trackers_of
 from crossfade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) 
     if finished(run) is not None:
         return _say_finished(run)
     _, config, bench = _reopen(run, data, threads)
-    run_training(bench, config, run, resume=True)
+    run_training(bench, config, run, resume=True, trackers=trackers_of(command.get("trackers")))
     return None
 
 
@@ -59,7 +60,8 @@ def _compare(run: Path, command: dict[str, Any], data: Path, threads: int | None
     if is_finished(run, table["arm"], table["seeds"]):
         return _say_finished(run)
     _, config, bench = _reopen(run, data, threads)
-    run_comparison(bench, Comparison(table["arm"], table["seeds"], config), run, command["argv"], resume=True)
+    comparison, trackers = Comparison(table["arm"], table["seeds"], config), trackers_of(command.get("trackers"))
+    run_comparison(bench, comparison, run, command["argv"], resume=True, trackers=trackers)
     return None
 
 
