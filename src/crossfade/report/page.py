@@ -26,6 +26,7 @@ from crossfade.report.sections import (
 from crossfade.report.sections import data as pictures
 from crossfade.report.sections.plot import Runs
 from crossfade.report.style import PALETTE
+from crossfade.report.tuning import is_search, tuning_page
 
 __all__ = ["PAGE", "Page", "comparison_page", "training_page", "write_report"]
 
@@ -57,10 +58,10 @@ STORY = (
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html`, and its figures as SVG files, into the folder of a training or of a comparison.
+    """Write `report.html`, and its figures as SVG files, into the folder of a training, comparison or search.
 
     Args:
-        folder: what `crossfade train` or `crossfade compare` left. Missing pieces are named on the page.
+        folder: what `crossfade train`, `compare` or `tune` left. Missing pieces are named on the page.
 
     Returns:
         The path of the page.
@@ -70,6 +71,8 @@ def write_report(folder: Path) -> Path:
         ConfigError: nothing can be written there.
     """
     folder = Path(folder)
+    if is_search(folder):
+        return write(tuning_page(folder), folder)
     found = record.read(folder)
     page = comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)
     return write(page, folder)

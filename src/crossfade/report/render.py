@@ -45,10 +45,9 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value),
     )
-    found.filters.update(svg=lambda plot: inline.svg(plot.drawn, plot.name, plot.label), sentences=words.sentences)
-    found.filters.update(
-        signs=words.signs, line=words.line, count=words.count, plural=words.plural, percent=words.percent
-    )
+    found.filters.update(svg=lambda plot: inline.svg(plot.drawn, plot.name, plot.label))
+    found.filters.update(sentences=words.sentences, clauses=words.clauses, signs=words.signs, line=words.line)
+    found.filters.update(count=words.count, plural=words.plural, percent=words.percent)
     return found
 
 

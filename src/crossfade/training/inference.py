@@ -64,7 +64,7 @@ def logits_of(
 ) -> tuple[Tensor, Tensor]:
     """The logits (N, C) float32 and labels (N,) int64 of all pictures of a loader, in its order, on the device.
 
-    `progress` is told after each batch how many pictures it held.
+    `progress` is told after each batch how many pictures it held, and may raise to leave.
     """
     model.eval()
     logits, labels = [], []

@@ -34,12 +34,14 @@ class Metric:
         title: its name in sentences.
         better: which way is better.
         percent: whether it is a share of 1, told in percent and its differences in points.
+        most: the largest value it can have.
     """
 
     name: str
     title: str
     better: Literal["higher", "lower"]
     percent: bool
+    most: float = 1.0
 
     @property
     def sign(self) -> int:
@@ -58,7 +60,7 @@ METRICS = {
         Metric("top5", "top-5 accuracy", "higher", percent=True),
         Metric("auc", "ROC AUC", "higher", percent=True),
         Metric("f1", "macro F1", "higher", percent=True),
-        Metric("log_loss", "log loss", "lower", percent=False),
+        Metric("log_loss", "log loss", "lower", percent=False, most=np.inf),
         Metric("ece", "calibration error", "lower", percent=False),
     )
 }
