@@ -142,7 +142,7 @@ def test_the_largest_page_there_is_stays_under_three_megabytes(tmp_path):
         classes=classes,
         epochs=300,
         images=dict.fromkeys(arms, images),
-        evaluation={"n": 64, "size": 224},
+        evaluation={"n": 64, "size": 160},
         refused=[{"path": f"{'deep/' * 30}{i}.png", "reason": "corrupt", "detail": "x" * 200} for i in range(3000)],
         ignored=[f"{'deep/' * 30}{i}.txt" for i in range(3000)],
     )

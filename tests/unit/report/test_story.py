@@ -63,6 +63,16 @@ def test_what_flatters_an_evaluation_and_what_it_left_out_is_said(tmp_path):
     assert "Left out of the evaluation: 1,240 that the run was trained on. It flatters." in text
 
 
+def test_the_loss_is_not_told_twice(training):
+    folder = training()
+    assert "Loss" in words_of(page(folder)).partition("Class by class")[0].partition("Judged on")[2]
+    scores = {"accuracy": 0.7, "auc": 0.9, "log_loss": 0.5, "loss": 0.5}
+    change(folder / "summary.json", val=scores, last=scores, test=scores)
+    told = words_of(page(folder)).partition("Judged on")[2].partition("Class by class")[0]
+    assert "Log loss" in told
+    assert "Loss" not in told
+
+
 def test_the_contents_lead_to_every_section(tmp_path):
     for html in (page(evaluated_training(tmp_path / "t")), page(make_training(tmp_path / "plain"))):
         anchors = [part.partition('"')[0] for part in html.split('<section id="')[1:]]
