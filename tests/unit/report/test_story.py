@@ -65,7 +65,7 @@ def test_what_flatters_an_evaluation_and_what_it_left_out_is_said(tmp_path):
 
 def test_the_loss_is_not_told_twice(training):
     folder = training()
-    assert "Loss" in words_of(page(folder)).partition("Class by class")[0].partition("Judged on")[2]
+    assert "Loss" in words_of(page(folder)).partition("Judged on")[2].partition("Class by class")[0]
     scores = {"accuracy": 0.7, "auc": 0.9, "log_loss": 0.5, "loss": 0.5}
     change(folder / "summary.json", val=scores, last=scores, test=scores)
     told = words_of(page(folder)).partition("Judged on")[2].partition("Class by class")[0]
