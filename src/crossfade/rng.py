@@ -31,6 +31,7 @@ class Stream(IntEnum):
     DEMO = 7
     COLLATE = 8
     ROBUSTNESS = 9
+    TUNE = 11
 
 
 def seed_sequence(seed: int, *path: int) -> np.random.SeedSequence:

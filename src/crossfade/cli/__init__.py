@@ -8,7 +8,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-COMMANDS = ("demo", "scan", "preview", "train", "resume", "compare", "evaluate", "predict", "report", "export", "doctor")
+COMMANDS = {
+    "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
+    "scan": "Say what is in a folder of pictures, and what is refused and why.",
+    "preview": "Draw the classes, preprocessing and mixed pictures, with their label weights.",
+    "train": "Train one network.",
+    "resume": "Go on with a training or a comparison that was stopped.",
+    "compare": "Train several arms fairly and say whether mixing helps.",
+    "tune": "Search method, alpha and rates, then try the winner on fresh seeds.",
+    "evaluate": "Say what a run is worth: metrics with intervals, calibration, hardest pictures, robustness.",
+    "predict": "Name the classes of single pictures with a trained run.",
+    "report": "Write the page of a run or a comparison again.",
+    "export": "Write a trained run as ONNX, or as a folder for a model hub.",
+    "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -97,24 +110,9 @@ def _app():
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for name in COMMANDS:
-        app.command(f"crossfade.cli.{name}:{name}", name=name, help=_HELP[name])
+    for name, words in COMMANDS.items():
+        app.command(f"crossfade.cli.{name}:{name}", name=name, help=words)
     return app
-
-
-_HELP = {
-    "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
-    "scan": "Say what is in a folder of pictures, and what is refused and why.",
-    "preview": "Draw the classes, preprocessing and mixed pictures, with their label weights.",
-    "train": "Train one network.",
-    "resume": "Go on with a training or a comparison that was stopped.",
-    "compare": "Train several arms fairly and say whether mixing helps.",
-    "evaluate": "Say what a run is worth: metrics with intervals, calibration, hardest pictures, robustness.",
-    "predict": "Name the classes of single pictures with a trained run.",
-    "report": "Write the page of a run or a comparison again.",
-    "export": "Write a trained run as ONNX, or as a folder for a model hub.",
-    "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",
-}
 
 
 def _say(words: str, code: int) -> int:

@@ -13,11 +13,13 @@ from crossfade.cli.options import (
     DataFolder,
     Force,
     Out,
+    Track,
     arms_of,
     check_outside,
     free_name,
     read_config,
     seeds_of,
+    trackers_of,
 )
 from crossfade.errors import ConfigError
 
@@ -41,10 +43,11 @@ def compare(
     config: ConfigFile = None,
     out: Out = None,
     force: Force = False,
+    track: Track = None,
     flags: CompareFlags = None,
 ) -> None:
     """Train several arms from the same first weights on the same pictures, and say whether mixing helps."""
-    settings, extra = read_config(config, flags, also=("arm", "seeds", "mix", "seed"))
+    settings, extra = read_config(config, flags, also=("arm", "seeds", "mix", "seed", "track"))
     for key, instead in (("mix", "arm"), ("seed", "seeds")):
         if key in extra:
             raise ConfigError(f"compare: takes {instead}, not {key}. Got {key} = {extra[key]!r} in {config}.")
@@ -55,8 +58,9 @@ def compare(
 
     arms = arm or arms_of(extra.get("arm", DEFAULT_ARMS))
     comparison = Comparison(arms, seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)), settings)
+    trackers = trackers_of(track or extra.get("track"))
     folder = check_outside(out or free_name(data, "compare"), data)
     command = ["crossfade", *sys.argv[1:]]
     bench = open_bench_into(data, settings, folder, force=force)
-    write_command(folder, "compare", data, command)
-    run_comparison(bench, comparison, folder, command)
+    write_command(folder, "compare", data, command, trackers)
+    run_comparison(bench, comparison, folder, command, trackers=trackers)

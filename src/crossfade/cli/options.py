@@ -33,6 +33,7 @@ def _flags(name: str, *, without: tuple[str, ...] = (), only: tuple[str, ...] = 
 
 TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
 CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
+TuneFlags = Annotated[_flags("TuneFlags", without=("mix",)), Parameter(name="*")]
 _STEPS = ("size", "channels", *(one.name for one in fields(Preprocess)))
 PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS), Parameter(name="*")]
 
@@ -46,6 +47,7 @@ Checkpoint = Annotated[
     Literal["best", "last"] | None,
     Parameter(name="--checkpoint", help="best (on validation) or last; the one that was judged if not said"),
 ]
+Track = Annotated[str | None, Parameter(help="tell trackers of it, too: tensorboard, mlflow or both, with a comma")]
 Force = Annotated[bool, Parameter(help="replace a run that is there", negative="")]
 
 
@@ -87,6 +89,23 @@ def arms_of(value: Any) -> list[str]:
     if not isinstance(arms, list) or not arms or not all(isinstance(arm, str) for arm in arms):
         raise ConfigError(f'arm: a list such as ["none", "mixup:alpha=0.2"]. Got {value!r}.')
     return arms
+
+
+def trackers_of(value: Any) -> list[str]:
+    """``tensorboard,mlflow``, or a list of them in a TOML file; each of them is there.
+
+    Raises:
+        ConfigError: something else, or a tracker nobody knows.
+        MissingExtra: one that is not installed.
+    """
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"track: a list such as tensorboard,mlflow. Got {value!r}.")
+    if names:
+        from crossfade.training.trackers import check_trackers
+
+        check_trackers(names)
+    return list(dict.fromkeys(names))
 
 
 def check_outside(out: Path, data: Path, flag: str = "--out") -> Path:

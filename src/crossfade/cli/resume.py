@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from crossfade.cli.options import trackers_of
 from crossfade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def resume(
-    run: Annotated[Path, Parameter(help="folder of a training or of a comparison")],
+    run: Annotated[Path, Parameter(help="folder of a training, a comparison or a search")],
     /,
     *,
     data: Annotated[Path | None, Parameter(help="where the folder of pictures is now, if it was moved")] = None,
@@ -30,7 +31,7 @@ def resume(
     it is.
     """
     command = _read_command(run)
-    kinds = {"train": _train, "compare": _compare}
+    kinds = {"train": _train, "compare": _compare, "tune": _tune}
     if command["kind"] not in kinds:
         raise ConfigError(
             f"resume: goes on with {' or '.join(kinds)}. Got {run}, made by crossfade {command['kind']}. "
@@ -46,7 +47,7 @@ def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) 
     if finished(run) is not None:
         return _say_finished(run)
     _, config, bench = _reopen(run, data, threads)
-    run_training(bench, config, run, resume=True)
+    run_training(bench, config, run, resume=True, trackers=trackers_of(command.get("trackers")))
     return None
 
 
@@ -59,7 +60,20 @@ def _compare(run: Path, command: dict[str, Any], data: Path, threads: int | None
     if is_finished(run, table["arm"], table["seeds"]):
         return _say_finished(run)
     _, config, bench = _reopen(run, data, threads)
-    run_comparison(bench, Comparison(table["arm"], table["seeds"], config), run, command["argv"], resume=True)
+    comparison, trackers = Comparison(table["arm"], table["seeds"], config), trackers_of(command.get("trackers"))
+    run_comparison(bench, comparison, run, command["argv"], resume=True, trackers=trackers)
+    return None
+
+
+def _tune(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
+    from crossfade.cli.search import run_search
+    from crossfade.experiments.tune import Search, is_finished
+
+    if is_finished(run):
+        return _say_finished(run)
+    table, config, bench = _reopen(run, data, threads)
+    search = Search(table["arm"], table["trials"], table["seeds"], config, table.get("timeout"))
+    run_search(bench, search, run, command["argv"])
     return None
 
 

@@ -21,6 +21,7 @@ from crossfade.training.keeper import chosen_metric
 from crossfade.training.metrics import METRICS
 from crossfade.training.record import check_folder, make_folder
 from crossfade.training.run import Bench, build_model, open_bench, train_one
+from crossfade.training.trackers import open_trackers
 
 
 def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
@@ -62,12 +63,15 @@ def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool)
     return bench
 
 
-def run_training(bench: Bench, config: RunConfig, folder: Path, *, resume: bool = False) -> None:
+def run_training(
+    bench: Bench, config: RunConfig, folder: Path, *, resume: bool = False, trackers: Sequence[str] = ()
+) -> None:
     """Train under a bar, print what came of it and say where the page is."""
+    listeners = open_trackers(trackers, folder, say)
     metric = chosen_metric(config, bench.pictures)
     with bar(f"{config.model}, {config.mix}") as tick:
         watch = Watch(epoch=epoch_line(config.mix, config.epochs, metric), step=tick)
-        summary = train_one(bench, config, folder, callbacks=[watch], resume=resume)
+        summary = train_one(bench, config, folder, callbacks=[watch, *listeners], resume=resume)
     judged = summary["judged"]
     told = ", ".join(
         f"{METRICS[name].title} " + (f"{100 * judged[name]:.2f} %" if METRICS[name].percent else f"{judged[name]:.4f}")
@@ -77,11 +81,19 @@ def run_training(bench: Bench, config: RunConfig, folder: Path, *, resume: bool 
     if "stopped_early" in summary:
         say(f"stopped after epoch {summary['stopped_early']}: {metric.title} was best in epoch {summary['best_epoch']}")
     print(f"{judged['part']} {told} ({judged['epoch']} epoch), {summary['seconds']:.1f} s")
-    report_and_say(folder)
+    page = report_and_say(folder)
+    for tracker in listeners:
+        tracker.attach([page, folder / "figures"])
 
 
 def run_comparison(
-    bench: Bench, comparison: Comparison, folder: Path, command: Sequence[str], *, resume: bool = False
+    bench: Bench,
+    comparison: Comparison,
+    folder: Path,
+    command: Sequence[str],
+    *,
+    resume: bool = False,
+    trackers: Sequence[str] = (),
 ) -> None:
     """Compare under a bar, print the table and say where the page is."""
     metric = chosen_metric(comparison.config, bench.pictures)
@@ -94,7 +106,8 @@ def run_comparison(
             count += 1
             before = count - 1
             line = epoch_line(f"{arm}, seed {seed}", comparison.config.epochs, metric)
-            return [Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))]
+            watch = Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))
+            return [watch, *open_trackers(trackers, folder, say)]
 
         summary = compare(bench, comparison, folder, commands=[shlex.join(command)], on_run=on_run, resume=resume)
     say("")

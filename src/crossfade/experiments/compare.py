@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ class Comparison:
         arms: mixing methods as the command line writes them, such as ("none", "mixup:alpha=0.4").
         seeds: of first weights, order, augmentation and mixing.
         config: what all have in common; its `mix` and `seed` are those of the runs.
+        own: options of `RunConfig` in which an arm differs, such as {"mixup": {"lr": 0.01}}.
     """
 
     arms: Sequence[str]
     seeds: Sequence[int]
     config: RunConfig
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.arms or not self.seeds:
@@ -114,7 +116,7 @@ def _run(
     own = folder / arm_folder(arm) / f"seed-{seed}"
     own.mkdir(parents=True, exist_ok=resume)
     callbacks = on_run(arm, seed) if on_run is not None else ()
-    config = replace(comparison.config, mix=arm, seed=seed)
+    config = replace(comparison.config, mix=arm, seed=seed, **comparison.own.get(arm, {}))
     try:
         return train_one(bench, config, own, callbacks=callbacks, resume=resume)
     except TrainingError as error:
@@ -153,6 +155,7 @@ def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[st
         "part": judged["part"],
         "epoch": judged["epoch"],
         "baseline": baseline,
+        **({"own": {arm: dict(options) for arm, options in comparison.own.items()}} if comparison.own else {}),
         "seeds": list(comparison.seeds),
         "runs": {arm: [f"{arm_folder(arm)}/seed-{seed}" for seed in comparison.seeds] for arm in comparison.arms},
     }

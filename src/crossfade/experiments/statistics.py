@@ -161,10 +161,15 @@ def verdict(differences: Mapping[str, Mapping[str, Any]], baseline: str, metric:
     )
 
 
+def in_words(difference: float, metric: Metric) -> str:
+    """A difference of two scores with its sign and unit, such as "+3.1 points"."""
+    return f"{_shown(difference, metric):+} {_unit(metric)}"
+
+
 def _sentence(arm: str, found: Mapping[str, Any], metric: Metric) -> str:
     if math.isnan(found["mean"]):
         return f"{arm}: {metric.title} is not defined of every run, and nothing was compared"
-    change = f"{_shown(found['mean'], metric):+} {_unit(metric)}"
+    change = in_words(found["mean"], metric)
     if found["ci95"] is None:
         return f"{arm}: {change} with one seed, which is an anecdote; run more seeds"
     low, high = found["ci95"]

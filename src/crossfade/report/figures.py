@@ -11,8 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from crossfade.report.measure import MEASURES, Measure
 from crossfade.report.style import DASHES, INK, MUTED, PALETTE, styled
 from crossfade.report.words import MINUS, line
+
+MOST_EPOCHS = 120  # drawn of a curve: more are not told apart at the width of a column
+ACCURACY = MEASURES["accuracy"]
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,20 @@ def arm_dash(i: int) -> Any:
 
 
 @styled
-def scores_figure(arms: Sequence[Scores], *, title: str = "Accuracy, seed by seed") -> Figure:
+def scores_figure(
+    arms: Sequence[Scores], *, title: str = "Accuracy, seed by seed", measure: Measure = ACCURACY
+) -> Figure:
     """A row per arm: a full dot for the mean on the line of its 95% interval, an open dot per seed below."""
-    return _rows(arms, title, lambda v: f"{v:.1f}%", lambda x, _: f"{x:g}%")[0]
+    unit = "%" if measure.percent else ""
+    return _rows(arms, title, measure.scale, measure.say, lambda x, _: f"{x:g}{unit}")[0]
 
 
 @styled
-def differences_figure(arms: Sequence[Scores], *, baseline: str) -> Figure:
-    """A row per arm: its accuracy minus that of the baseline, in points, seed by seed, with the interval."""
-    title = f"Points above {line(baseline, 24)}, seed by seed"
-    figure, ax = _rows(arms, title, _signed, lambda x, _: f"{x:+g}".replace("-", MINUS) if x else "0")
+def differences_figure(arms: Sequence[Scores], *, baseline: str, measure: Measure = ACCURACY) -> Figure:
+    """A row per arm: its value minus that of the baseline, seed by seed, with the interval."""
+    what = "Points" if measure.percent else measure.title
+    title = f"{what} above {line(baseline, 24)}, seed by seed"
+    figure, ax = _rows(arms, title, measure.scale, measure.gap, _signed)
     low, high = ax.get_xlim()
     ax.set_xlim(min(low, -0.12 * (high - low)), max(high, 0.12 * (high - low)))
     for row in range(len(arms)):
@@ -64,20 +72,19 @@ def differences_figure(arms: Sequence[Scores], *, baseline: str) -> Figure:
     return figure
 
 
-def _signed(value: float) -> str:
-    text = f"{value:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", MINUS)
+def _signed(value: float, _: int) -> str:
+    return f"{value:+g}".replace("-", MINUS) if value else "0"
 
 
 def _rows(
-    arms: Sequence[Scores], title: str, say: Callable[[float], str], ticks: Callable[..., str]
+    arms: Sequence[Scores], title: str, scale: float, say: Callable[[float], str], ticks: Callable[..., str]
 ) -> tuple[Figure, Axes]:
     height = 0.85 + 0.66 * max(1, len(arms))
     figure = Figure(figsize=(5, height))
     ax = figure.add_axes((0.005, 0.38 / height, 0.99, 1 - 0.78 / height))
     ax.set_title(title)
     for row, arm in enumerate(arms):
-        _row(ax, row, arm, say(100 * arm.mean))
+        _row(ax, row, arm, scale, say(arm.mean))
     ax.set_ylim(len(arms) - 0.45, -0.72)
     ax.set_yticks([])
     ax.grid(True, axis="x")
@@ -87,10 +94,10 @@ def _rows(
     return figure, ax
 
 
-def _row(ax: Axes, row: int, arm: Scores, mean: str) -> None:
+def _row(ax: Axes, row: int, arm: Scores, scale: float, mean: str) -> None:
     if arm.interval is not None:
         ax.plot(
-            [100 * v for v in arm.interval],
+            [scale * v for v in arm.interval],
             [row, row],
             color=arm.color,
             lw=2.4,
@@ -98,7 +105,7 @@ def _row(ax: Axes, row: int, arm: Scores, mean: str) -> None:
             zorder=2,
         )
     ax.plot(
-        [100 * v for v in arm.values],
+        [scale * v for v in arm.values],
         [row + 0.2] * len(arm.values),
         "o",
         color=arm.color,
@@ -108,7 +115,7 @@ def _row(ax: Axes, row: int, arm: Scores, mean: str) -> None:
         zorder=3,
         gid="seeds",
     )
-    ax.plot([100 * arm.mean], [row], "o", color=arm.color, ms=9, zorder=2.5)
+    ax.plot([scale * arm.mean], [row], "o", color=arm.color, ms=9, zorder=2.5)
     place: dict[str, Any] = {
         "transform": ax.get_yaxis_transform(),
         "va": "bottom",
@@ -120,34 +127,45 @@ def _row(ax: Axes, row: int, arm: Scores, mean: str) -> None:
 
 
 @styled
-def curves_figure(curves: Sequence[Curve], *, title: str, percent: bool = False, legend: bool = False) -> Figure:
+def curves_figure(
+    curves: Sequence[Curve], *, title: str, percent: bool = False, legend: bool = False, small: bool = False
+) -> Figure:
     """The mean of each arm over its seeds, epoch by epoch, in a band from the lowest to the highest seed."""
-    figure = Figure(figsize=(5, 3.3 if legend else 3.0))
-    ax = figure.add_axes((0.11, 0.17, 0.885, 0.58 if legend else 0.68))
-    scale = 100 if percent else 1
+    left, width = (0.2, 0.79) if small else (0.11, 0.885)
+    figure = Figure(figsize=(2.6, 1.9) if small else (5, 3.3 if legend else 3.0))
+    ax = figure.add_axes((left, 0.2, width, 0.61) if small else (left, 0.17, width, 0.58 if legend else 0.68))
     for curve in curves:
-        _curve(ax, curve, scale)
-    ax.set_title(title, x=-0.11 / 0.885, pad=30 if legend else 12)
-    ax.set_xlabel("epoch")
+        _curve(ax, curve, 100 if percent else 1)
+    look: dict[str, Any] = {"fontsize": 9.5} if small else {}
+    ax.set_title(title, x=-left / width, pad=9 if small else 30 if legend else 12, **look)
+    if small:
+        ax.tick_params(labelsize=8.5)
+    else:
+        ax.set_xlabel("epoch")
     ax.margins(x=0.02)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(4 if small else 6, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(3 if small else 5, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%" if percent else f"{y:g}"))
     if legend:
-        ax.legend(
-            loc="lower left",
-            bbox_to_anchor=(-0.135, 0.99),
-            ncols=4,
-            fontsize=9.5,
-            handlelength=1.8,
-            columnspacing=1.2,
-        )
+        legend_above(ax)
     return figure
+
+
+def legend_above(ax: Axes) -> None:
+    """The arms in a row or more between the title and the axes."""
+    look: dict[str, Any] = {"ncols": 4, "fontsize": 9.5, "handlelength": 1.8, "columnspacing": 1.2}
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.135, 0.99), **look)
+
+
+def _thinned(epochs: np.ndarray) -> np.ndarray:
+    """At most `MOST_EPOCHS` of them, evenly, the first and the last among them."""
+    chosen = np.linspace(0, len(epochs) - 1, min(len(epochs), MOST_EPOCHS))
+    return epochs[np.rint(chosen).astype(int)]
 
 
 def _curve(ax: Axes, curve: Curve, scale: float) -> None:
     known = np.isfinite(curve.values)
-    epochs = 1 + np.flatnonzero(known.any(axis=0))
+    epochs = 1 + _thinned(np.flatnonzero(known.any(axis=0)))
     if not len(epochs):
         return
     values = np.ma.masked_array(scale * curve.values, ~known)[:, epochs - 1]

@@ -1,38 +1,67 @@
-"""The page: one self-contained HTML file about a training or a comparison, without any script."""
+"""The page of a training or a comparison: which sections it has, in the order that tells the story."""
 
 from __future__ import annotations
 
-import functools
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jinja2
-from markupsafe import Markup
+from crossfade.report import record, words
+from crossfade.report.measure import measure
+from crossfade.report.render import PAGE, Page, render, write
+from crossfade.report.sections import (
+    calibration,
+    classes,
+    commands,
+    confusion,
+    curves,
+    facts,
+    fairness,
+    hardest,
+    metrics,
+    mixing,
+    results,
+    robustness,
+)
+from crossfade.report.sections import data as pictures
+from crossfade.report.sections.plot import Runs
+from crossfade.report.style import PALETTE
+from crossfade.report.tuning import is_search, tuning_page
 
-from crossfade.errors import ConfigError
-from crossfade.report import inline, record, sections, words
-from crossfade.report.style import PALETTE, save
-
-TEMPLATES = Path(__file__).parent / "templates"
-PAGE = "report.html"
-FIGURES = "figures"
+__all__ = ["PAGE", "Page", "comparison_page", "training_page", "write_report"]
 
 
-@dataclass(frozen=True)
-class Page:
-    """The page, and its figures once more for files of their own."""
+class Section(NamedTuple):
+    """A part of the page: the template ``sections/<anchor>.html.j2`` under its title."""
 
-    html: str
-    plots: list[sections.Plot]
+    anchor: str
+    title: str
+    needs: str = ""  # the value without which it is left out
+
+
+STORY = (
+    Section("results", "Results"),
+    Section("besides", "What else mixing changed", "besides"),
+    Section("classes", "Class by class", "per_class"),
+    Section("confusion", "What is taken for what"),
+    Section("hardest", "The hardest pictures", "hardest"),
+    Section("calibration", "How sure it is, and how often right", "calibrations"),
+    Section("robustness", "When pictures are spoiled", "robustness"),
+    Section("curves", "How it learned"),
+    Section("seen", "What the model saw"),
+    Section("lambda", "How strongly samples were mixed"),
+    Section("data", "The pictures"),
+    Section("fairness", "How it was kept fair", "is_comparison"),
+    Section("settings", "Configuration and versions"),
+    Section("commands", "To repeat it"),
+)
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html`, and its figures as SVG files, into the folder of a training or of a comparison.
+    """Write `report.html`, and its figures as SVG files, into the folder of a training, comparison or search.
 
     Args:
-        folder: what `crossfade train` or `crossfade compare` left. Missing pieces are named on the page.
+        folder: what `crossfade train`, `compare` or `tune` left. Missing pieces are named on the page.
 
     Returns:
         The path of the page.
@@ -42,74 +71,72 @@ def write_report(folder: Path) -> Path:
         ConfigError: nothing can be written there.
     """
     folder = Path(folder)
+    if is_search(folder):
+        return write(tuning_page(folder), folder)
     found = record.read(folder)
     page = comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)
-    unfinished = folder / f".{PAGE}.{os.getpid()}"
-    try:
-        unfinished.write_text(page.html, encoding="utf-8")
-        unfinished.replace(folder / PAGE)
-        (folder / FIGURES).mkdir(exist_ok=True)
-        for plot in page.plots:
-            save(plot.alone, folder / FIGURES / f"{plot.name}.svg")
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise ConfigError(
-            f"report: the page is written into the run folder. Got {folder}, {error.strerror}. "
-            "Copy the folder to a place that can be written to."
-        ) from error
-    return folder / PAGE
+    return write(page, folder)
 
 
 def comparison_page(comparison: record.Comparison) -> Page:
     """The page of a comparison."""
-    arms = sections.scores(comparison)
-    runs = [run for mine in comparison.runs.values() for run in mine]
-    classes = comparison.classes or next((run.classes for run in runs if run.classes), [])
-    data = sections.data(comparison.data, comparison.part_counts, classes)
+    arms, runs = results.scores(comparison), [run for mine in comparison.runs.values() for run in mine]
+    names = comparison.classes or next((run.classes for run in runs if run.classes), [])
+    data = pictures.data(comparison.data, comparison.part_counts, names)
     config = comparison.config or next((run.config for run in runs if run.config), "")
-    facts = sections.facts(config, runs, data, comparison.data)
-    facts.append(("Arms", ", ".join(words.line(arm) for arm in arms)))
-    facts.append(("Seeds", ", ".join(sections.seeds_of(comparison))))
+    done = facts.facts(config, runs, data, comparison.data)
+    done.append(("Arms", ", ".join(words.line(arm) for arm in arms)))
+    done.append(("Seeds", ", ".join(results.seeds_of(comparison))))
+    told = results.measure_of(comparison)
+    is_finished = bool(comparison.summary.get("arms"))
     values = {
+        "is_comparison": True,
         "name": _name(comparison.data, comparison.folder),
         "verdict": str(comparison.summary.get("verdict") or ""),
-        "is_finished": bool(comparison.summary.get("arms")),
+        "is_finished": is_finished,
         "baseline": words.baseline_of({**comparison.summary, "arms": arms}),
+        "measure": told,
         "judged": judged(comparison),
-        "n_seeds": max((len(sections.numbers(arm.get("seeds"))) for arm in arms.values()), default=0),
-        "rows": sections.rows(arms, comparison),
-        "score_plots": sections.score_figures(arms, comparison),
-        "weights": sections.fairness(arms, comparison),
-        "commands": words.listing(comparison.summary.get("commands")),
-        "facts": facts,
+        "n_seeds": max((len(results.numbers(arm.get("seeds"))) for arm in arms.values()), default=0),
+        "rows": results.rows(arms, comparison),
+        "score_plots": results.score_figures(arms, comparison),
+        "more_seeds": results.more_seeds(arms, comparison),
+        "besides": metrics.besides(comparison),
+        "sentences": [str(said) for said in words.listing(comparison.evaluation.get("sentences"))],
+        "weights": fairness.fairness(arms, comparison),
+        "facts": done,
         "data": data,
         "config": config,
         "environment": comparison.environment,
         "notes": comparison.notes,
-        **_training_sections(comparison.runs, classes),
+        "repeats": commands.repeats(comparison.command, comparison.summary),
+        **_commands(comparison.folder, "compare", is_finished, runs),
+        **_shared(comparison.runs, names, told.name),
     }
     return _render("comparison.html.j2", values)
 
 
 def training_page(run: record.Run) -> Page:
     """The page of one training."""
-    data = sections.data(run.data, run.part_counts, run.classes)
+    data = pictures.data(run.data, run.part_counts, run.classes)
     mix = record.setting(record.settings(run.config), "mix")
-    facts = sections.facts(run.config, [run], data, run.data)
-    facts += [("Time", words.duration(run.summary["seconds"]))] if run.summary.get("seconds") else []
-    parts = {"test": "Test part", "val": "Validation part, best epoch", "last": "Validation part, last epoch"}
-    found = [(title, words.mapping(run.summary.get(key))) for key, title in parts.items()]
+    done = facts.facts(run.config, [run], data, run.data)
+    done += [("Time", words.duration(run.summary["seconds"]))] if run.summary.get("seconds") else []
+    heads, rows = metrics.results_of(run)
     values = {
+        "is_comparison": False,
         "name": _run_name(run.folder.resolve()),
         "headline": headline(run),
-        "results": [(t, words.percent(p.get("accuracy")), words.number(p.get("loss"))) for t, p in found if p],
-        "commands": words.listing(run.summary.get("commands")),
-        "facts": facts,
+        "heads": heads,
+        "results": rows,
+        "facts": done,
         "data": data,
         "config": run.config,
         "environment": run.environment,
         "notes": run.notes,
-        **_training_sections({str(mix or "this training"): [run]}, run.classes, first=1),
+        "repeats": commands.repeats(run.command, run.summary),
+        **_commands(run.folder, "train", bool(run.summary), [run]),
+        **_shared({str(mix or "this training"): [run]}, run.classes, results.metric_of(run), first=1),
     }
     return _render("training.html.j2", values)
 
@@ -125,11 +152,19 @@ def headline(run: record.Run) -> str:
             "best": f" by the weights of epoch {best}, the best of {len(run.epochs)}",
             "last": f" by the weights of the last of {words.plural(len(run.epochs), 'epoch')}",
         }.get(str(found.get("epoch")), "")
-        return f"{words.percent(found['accuracy'])} of the {part}pictures are named rightly{epoch}."
+        also = _also(run, found)
+        return f"{words.percent(found['accuracy'])} of the {part}pictures are named rightly{epoch}{also}."
     if run.epochs:
         done = words.plural(len(run.epochs), "epoch")
         return f"This training has not finished: {done} so far, no summary.json."
     return "This training has not finished its first epoch."
+
+
+def _also(run: record.Run, found: Mapping[str, Any]) -> str:
+    """The metric a training is judged by, where it is not accuracy."""
+    told = measure(results.metric_of(run))
+    value = words.number(found.get(told.name))
+    return "" if told.name == "accuracy" or value is None else f"; {told.title} {told.say(value)}"
 
 
 def judged(comparison: record.Comparison) -> str:
@@ -140,18 +175,73 @@ def judged(comparison: record.Comparison) -> str:
     return ", with ".join(filter(None, said))
 
 
-def _training_sections(runs: sections.Runs, classes: list[str], first: int = 0) -> dict[str, Any]:
+def _shared(runs: Runs, names: list[str], metric: str, first: int = 0) -> dict[str, Any]:
     """The sections that both pages have; `first` is the colour of the first arm, 0 being a baseline's."""
-    histograms, plain = sections.lambda_figures(runs, first)
+    histograms, plain = mixing.lambda_figures(runs, first)
+    rows, calibrations = calibration.calibrations(runs, first)
+    table, curves_of_harm = robustness.robustness(runs, first)
     return {
-        "arms": [(name, i % len(PALETTE)) for i, name in enumerate(runs)],
-        "curve_plots": sections.curve_figures(runs, first),
-        "batches": sections.batches(runs, classes, first),
+        "arms": [(name, (first + i) % len(PALETTE)) for i, name in enumerate(runs)],
+        "evaluated": _evaluated(runs),
+        "remarks": _remarks(runs),
+        "per_class": classes.per_class(runs, names, first),
+        "confusions": confusion.confusions(runs, names, first),
+        "matrix_max": confusion.MATRIX_MAX,
+        "hardest": hardest.hardest(runs, first),
+        "calibrations": rows,
+        "calibration_plots": calibrations,
+        "robustness": table,
+        "robustness_plots": curves_of_harm,
+        "curve_plots": curves.curve_figures(runs, metric, first),
+        "further_plots": curves.further_figures(runs, metric, first),
+        "schedule_plots": curves.schedule_figures(runs, first),
+        "batches": mixing.batches(runs, names, first),
         "lambda_plots": histograms,
         "plain_arms": plain,
-        "confusions": sections.confusions(runs, classes, first),
-        "matrix_max": sections.MATRIX_MAX,
     }
+
+
+def _evaluated(runs: Runs) -> str:
+    """On which pictures the evaluation was made, "" where it was not made for all."""
+    if not classes.is_evaluated(runs):
+        return ""
+    data = words.mapping(next(run for mine in runs.values() for run in mine).evaluation.get("data"))
+    part = {"test": "the test part", "val": "the validation part", "train": "the training part"}
+    where = part.get(str(data.get("part")), f"all of {_folder_name(data.get('root'))}")
+    return f"{words.count(data.get('pictures'))} pictures, {where}"
+
+
+def _remarks(runs: Runs) -> list[str]:
+    """What is to be said of the pictures of the evaluation: what was left out, what flatters."""
+    found: dict[str, None] = {}
+    for data in (words.mapping(run.evaluation.get("data")) for mine in runs.values() for run in mine):
+        left = words.mapping(data.get("left_out"))
+        said = [f"{words.count(left[key])} {why}" for key, why in LEFT_OUT.items() if words.number(left.get(key))]
+        found |= dict.fromkeys([f"Left out of the evaluation: {', '.join(said)}"] if said else [])
+        found |= dict.fromkeys(_capital(str(note)) for note in words.listing(data.get("notes")))
+    return list(found)[:REMARKS]
+
+
+LEFT_OUT = {
+    "trained_on": "that the run was trained on",
+    "unknown_class": "of classes it does not know",
+    "refused": "that are no pictures",
+}
+REMARKS = 10  # of many trainings each says the same, or nearly
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _commands(folder: Path, kind: str, is_finished: bool, runs: list[record.Run]) -> dict[str, Any]:
+    evaluation = [run.evaluation for run in runs]
+    further = commands.further(str(folder), is_finished=is_finished, kind=kind, evaluation=evaluation)
+    return {"further": further, "not_run": commands.not_run(str(folder), evaluation)}
+
+
+def _render(template: str, values: dict[str, Any]) -> Page:
+    return render(template, values | {"story": [part for part in STORY if not part.needs or values.get(part.needs)]})
 
 
 def _run_name(folder: Path) -> str:
@@ -159,27 +249,8 @@ def _run_name(folder: Path) -> str:
 
 
 def _name(scan: dict[str, Any], folder: Path) -> str:
-    root = str(scan.get("root") or "").rstrip("/\\")
-    return root.replace("\\", "/").rpartition("/")[2] or folder.resolve().name
+    return _folder_name(scan.get("root")) or folder.resolve().name
 
 
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value),
-    )
-    environment.filters.update(
-        svg=lambda plot: inline.svg(plot.figure, plot.name, plot.label), sentences=words.sentences
-    )
-    environment.filters.update(line=words.line, count=words.count, plural=words.plural, percent=words.percent)
-    return environment
-
-
-def _render(template: str, values: dict[str, Any]) -> Page:
-    html = _environment().get_template(template).render(values)
-    return Page(html, [plot for name, plots in values.items() if name.endswith("_plots") for plot in plots])
+def _folder_name(root: Any) -> str:
+    return str(root or "").rstrip("/\\").replace("\\", "/").rpartition("/")[2]

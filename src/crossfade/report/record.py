@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 import tomllib
-import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from crossfade.data.table import read_table
 from crossfade.errors import DataError
+from crossfade.report.files import are_pictures, arrays, json_lines, json_of, text
 from crossfade.report.words import listing, mapping, number
-
-T = TypeVar("T", dict, list)
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,21 @@ class Run:
     confusion_part: str
     notes: tuple[str, ...]
     data: dict[str, Any] = field(default_factory=dict)  # empty in a run of a comparison, which has one for all
+    command: dict[str, Any] = field(default_factory=dict)  # what it was started by
+    evaluation: dict[str, Any] = field(default_factory=dict)  # what `crossfade evaluate` found, empty before
+    hardest: np.ndarray | None = None  # (n, H, W, C) uint8, beside evaluation["hardest"]
 
     def curve(self, part: str, name: str) -> np.ndarray:
         """One number per epoch, (epochs,) float64, NaN where the record has none."""
-        values = [number(mapping(epoch.get(part)).get(name)) for epoch in self.epochs]
-        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        return _numbers(mapping(epoch.get(part)).get(name) for epoch in self.epochs)
+
+    def rates(self) -> np.ndarray:
+        """The learning rate at the end of each epoch, (epochs,) float64, NaN where the record has none."""
+        return _numbers(epoch.get("lr") for epoch in self.epochs)
+
+
+def _numbers(values: Iterable[Any]) -> np.ndarray:
+    return np.array([np.nan if v is None else v for v in map(number, values)], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,8 @@ class Comparison:
     part_counts: dict[str, Counter[str]]
     runs: dict[str, list[Run]]
     notes: tuple[str, ...] = field(default=())
+    command: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Run | Comparison:
@@ -104,7 +113,7 @@ def read(folder: Path) -> Run | Comparison:
 
 
 def _is_comparison(folder: Path) -> bool:
-    return "arms" in _json(folder / "summary.json", {}, []) or bool(_run_folders(folder))
+    return "arms" in json_of(folder / "summary.json", {}, []) or bool(_run_folders(folder))
 
 
 def _run_folders(folder: Path) -> dict[str, list[Path]]:
@@ -122,7 +131,7 @@ def read_comparison(folder: Path) -> Comparison:
     In an unfinished one, an arm is named by the `mix` of its first training, which the folder only spells.
     """
     notes: list[str] = []
-    summary = _json(folder / "summary.json", {}, notes)
+    summary = json_of(folder / "summary.json", {}, notes)
     inside = {
         arm: [folder / path for path in map(str, listing(paths)) if _is_inside(folder, path)]
         for arm, paths in mapping(summary.get("runs")).items()
@@ -132,7 +141,7 @@ def read_comparison(folder: Path) -> Comparison:
         arm: [read_run(path, _seed(path, seeds, i)) for i, path in enumerate(paths) if path.is_dir()]
         for arm, paths in (inside or _run_folders(folder)).items()
     }
-    config = _text(folder / "config.toml", notes)
+    config = text(folder / "config.toml", notes)
     if not inside:
         runs = _named(runs, listing(settings(config).get("arm")))
     for arm, paths in inside.items():
@@ -142,11 +151,13 @@ def read_comparison(folder: Path) -> Comparison:
         folder=folder,
         summary=summary,
         config=config,
-        environment=_json(folder / "environment.json", {}, notes),
-        classes=[str(c) for c in _json(folder / "classes.json", [], notes)],
-        data=_json(folder / "data.json", {}, notes),
+        environment=json_of(folder / "environment.json", {}, notes),
+        classes=[str(c) for c in json_of(folder / "classes.json", [], notes)],
+        data=json_of(folder / "data.json", {}, notes),
         part_counts=_part_counts(folder / "split.csv"),
         runs=runs,
+        command=_optional(folder / "command.json", notes),
+        evaluation=_optional(folder / "evaluation" / "evaluation.json", notes),
         notes=tuple(notes),
     )
 
@@ -173,23 +184,26 @@ def _seed(path: Path, seeds: list[Any], i: int) -> str:
 def read_run(folder: Path, seed: str = "") -> Run:
     """Read one training, whatever there is of it."""
     notes: list[str] = []
-    confusion = _json(folder / "confusion.json", {}, notes)
-    data = _json(folder / "data.json", {}, notes) if (folder / "data.json").is_file() else {}
+    confusion = json_of(folder / "confusion.json", {}, notes)
+    evaluation, hardest = _evaluation(folder / "evaluation", notes)
     return Run(
         folder=folder,
         seed=seed,
-        config=_text(folder / "config.toml", notes),
-        environment=_json(folder / "environment.json", {}, notes),
-        classes=[str(c) for c in _json(folder / "classes.json", [], notes)],
-        epochs=list(_lines(folder / "metrics.jsonl", notes)),
-        summary=_json(folder / "summary.json", {}, notes),
+        config=text(folder / "config.toml", notes),
+        environment=json_of(folder / "environment.json", {}, notes),
+        classes=[str(c) for c in json_of(folder / "classes.json", [], notes)],
+        epochs=list(json_lines(folder / "metrics.jsonl", notes)),
+        summary=json_of(folder / "summary.json", {}, notes),
         part_counts=_part_counts(folder / "split.csv"),
         seen=_seen(folder / "seen.npz", notes),
         lambdas=_lambdas(folder / "lambda.json", notes),
         confusion=_matrix(confusion.get("matrix"), notes),
         confusion_part=str(confusion.get("part") or ""),
+        data=_optional(folder / "data.json", notes),
+        command=_optional(folder / "command.json", notes),
+        evaluation=evaluation,
+        hardest=hardest,
         notes=tuple(notes),
-        data=data,
     )
 
 
@@ -210,38 +224,31 @@ def setting(config: dict[str, Any], key: str) -> Any:
     return next((value for value in inner if value is not None), None)
 
 
-def _text(path: Path, notes: list[str]) -> str:
+def _optional(path: Path, notes: list[str]) -> dict[str, Any]:
+    """A file that not every record has: nothing is noted where it is missing."""
+    return json_of(path, {}, notes) if path.is_file() else {}
+
+
+def _evaluation(folder: Path, notes: list[str]) -> tuple[dict[str, Any], np.ndarray | None]:
+    """What `crossfade evaluate` found of a training, with the pictures it did worst on."""
+    found = _optional(folder / "evaluation.json", notes)
+    if not listing(found.get("hardest")):
+        return found, None
+    stored = arrays(folder / "hardest.npz", ("images",), notes)
+    if stored is not None and not are_pictures(stored[0]):
+        notes.append("hardest.npz holds no pictures.")
+        stored = None
+    return found, stored[0] if stored else None
+
+
+def matrix_of(value: Any) -> np.ndarray | None:
+    """(classes, classes) int64 counts, or None where the value is no such matrix."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        notes.append(f"{path.name} is missing.")
-        return ""
-
-
-def _json(path: Path, empty: T, notes: list[str]) -> T:
-    """The JSON value of a file if it is of the kind of `empty`, else `empty` and a note."""
-    text = _text(path, notes)
-    if not text:
-        return empty
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if isinstance(value, type(empty)):
-        return value
-    notes.append(f"{path.name} cannot be read.")
-    return empty
-
-
-def _lines(path: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
-    for row in _text(path, notes).splitlines():
-        try:
-            value = json.loads(row)
-        except ValueError:
-            notes.append(f"{path.name} has a line that cannot be read.")
-            continue
-        if isinstance(value, dict):
-            yield value
+        matrix = np.asarray(value, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    is_square = matrix.ndim == 2 and matrix.size > 0 and matrix.shape[0] == matrix.shape[1]
+    return matrix if is_square and not (matrix < 0).any() else None
 
 
 def _part_counts(path: Path) -> dict[str, Counter[str]]:
@@ -255,17 +262,11 @@ def _part_counts(path: Path) -> dict[str, Counter[str]]:
 
 
 def _seen(path: Path, notes: list[str]) -> Seen | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            seen = Seen(file["images"], file["weights"], file["label_of_layer"], file["mixed"])
-    except FileNotFoundError:
-        notes.append(f"{path.name} is missing.")
+    found = arrays(path, ("images", "weights", "label_of_layer", "mixed"), notes)
+    if found is None:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        notes.append(f"{path.name} cannot be read.")
-        return None
-    n = len(seen.images)
-    if seen.images.ndim != 4 or seen.images.dtype != np.uint8 or seen.images.shape[-1] not in (1, 3, 4) or n == 0:
+    seen, n = Seen(*found), len(found[0])
+    if not are_pictures(seen.images):
         notes.append(f"{path.name} holds no pictures.")
         return None
     if seen.weights.shape != seen.label_of_layer.shape or seen.weights.shape[:1] != (n,) or seen.mixed.shape != (n,):
@@ -275,7 +276,7 @@ def _seen(path: Path, notes: list[str]) -> Seen | None:
 
 
 def _lambdas(path: Path, notes: list[str]) -> Lambdas | None:
-    value = _json(path, {}, notes)
+    value = json_of(path, {}, notes)
     if not value:
         return None
     try:
@@ -296,13 +297,7 @@ def _lambdas(path: Path, notes: list[str]) -> Lambdas | None:
 
 
 def _matrix(value: Any, notes: list[str]) -> np.ndarray | None:
-    if value is None:
-        return None
-    try:
-        matrix = np.asarray(value, dtype=np.int64)
-        if matrix.ndim != 2 or not matrix.size or matrix.shape[0] != matrix.shape[1] or (matrix < 0).any():
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
+    matrix = None if value is None else matrix_of(value)
+    if value is not None and matrix is None:
         notes.append("confusion.json cannot be read.")
-        return None
     return matrix

@@ -99,7 +99,7 @@ def write_head(folder: Path, pictures: Pictures, config: Mapping[str, Any], wher
     write_toml(folder / "config.toml", config)  # where it stands, the others do
 
 
-def write_command(folder: Path, kind: str, data: Path, argv: Sequence[str]) -> None:
+def write_command(folder: Path, kind: str, data: Path, argv: Sequence[str], trackers: Sequence[str] = ()) -> None:
     """Write `command.json`, the first file of a run: what was asked for, so that it can be gone on with.
 
     Args:
@@ -107,8 +107,11 @@ def write_command(folder: Path, kind: str, data: Path, argv: Sequence[str]) -> N
         kind: the command that trains, such as "train" or "compare".
         data: the folder of pictures.
         argv: the command as it was typed, "crossfade" first.
+        trackers: who is told of it, and is told again when it is gone on with.
     """
-    write_json(folder / "command.json", {"kind": kind, "data": str(data.absolute()), "argv": list(argv)})
+    told = {"trackers": list(trackers)} if trackers else {}
+    command = {"kind": kind, "data": str(data.absolute()), "argv": list(argv), **told}
+    write_json(folder / "command.json", command)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -21,6 +21,7 @@ from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.training.dataset import Pictures
 
 FREE = ("threads", "device", "precision", "trust", "cache_gb")  # options that change no number, or that are recorded
+SEVERAL = ("arm", "seeds", "trials", "timeout")  # of tables of several trainings, beside the options of each
 _FEW = 5
 
 log = logging.getLogger(__name__)
@@ -165,5 +166,5 @@ def recorded(folder: Path) -> tuple[dict[str, Any], RunConfig, list[str]]:
     odd = [f"{key} {here.get(key)} for {where.get(key)}" for key in here if where.get(key) != here[key]]
     if odd:
         notes.append(f"the machine is not as it was, and numbers may be rounded differently: {'; '.join(odd)}")
-    plain = {key: value for key, value in table.items() if key not in ("arm", "seeds")}
+    plain = {key: value for key, value in table.items() if key not in SEVERAL}
     return table, replace(resolve(plain, {}), device=device, precision=where["precision"]), notes
