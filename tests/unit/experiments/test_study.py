@@ -85,12 +85,12 @@ def test_the_search_goes_where_it_is_good(tmp_path: Path) -> None:
 def test_no_global_generator_is_touched(tmp_path: Path) -> None:
     run(open_study(tmp_path), 8)  # imports that draw for themselves are over
     (tmp_path / "again").mkdir()
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     study = open_study(tmp_path / "again")
     run(study, 8)
     study.importance()
     assert random.getstate() == before[0]
-    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == before[1]
     assert (torch.get_rng_state() == before[2]).all()
 
 
