@@ -23,20 +23,27 @@ _COLORS = {
     style.GRID: "--grid",
     "#ffffff": "--page",
 } | {color: f"--arm-{i}" for i, color in enumerate(style.PALETTE)}
+BACKGROUND = "patch_1"  # as matplotlib names the white paper of a figure
 _CRISP_BELOW = 96  # pixels a side: smaller pictures are shown with hard pixels and kept lossless
 
 
-def svg(figure: Figure, key: str, label: str) -> Markup:
-    """A figure as an `<svg>` element: its colours are the page's variables, its ids begin with `key`.
+def drawn(figure: Figure) -> bytes:
+    """A figure as an SVG file."""
+    file = io.BytesIO()
+    style.save(figure, file, format="svg")
+    return file.getvalue()
+
+
+def svg(figure: Figure | bytes, key: str, label: str) -> Markup:
+    """A figure, or one `drawn`, as an `<svg>` element: its colours are the page's variables, its ids begin with `key`.
 
     Only attributes are rewritten, on the parsed tree, so that no text in a figure can become markup.
     """
-    file = io.BytesIO()
-    style.save(figure, file, format="svg", transparent=True)
-    root = ElementTree.fromstring(file.getvalue())
-    used = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', file.getvalue().decode()))
+    file = figure if isinstance(figure, bytes) else drawn(figure)
+    root = ElementTree.fromstring(file)
+    used = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', file.decode()))
     for parent in list(root.iter()):
-        for child in [c for c in parent if c.tag.endswith(("}style", "}metadata"))]:
+        for child in [c for c in parent if c.tag.endswith(("}style", "}metadata")) or c.get("id") == BACKGROUND]:
             parent.remove(child)
     for element in root.iter():
         _homely(element, key, used)

@@ -1,4 +1,4 @@
-"""How a metric is told: its name, its values and its differences as words."""
+"""How a metric is told on the page: its name, its values and its differences as words."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossfade.report import words
-from crossfade.training.metrics import METRICS
+from crossfade.training.metrics import METRICS, Metric
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric on the page.
+    """A metric on the page."""
 
-    Attributes:
-        name: its key in records.
-        title: its name at the head of a column.
-        percent: whether it is a share, told in percent, its differences in points.
-        lower: whether lower is better.
-    """
+    metric: Metric
 
-    name: str
-    title: str
-    percent: bool
-    lower: bool
+    @property
+    def name(self) -> str:
+        """Its key in records."""
+        return self.metric.name
+
+    @property
+    def title(self) -> str:
+        """Its name at the head of a column or a sentence."""
+        return self.metric.title[:1].upper() + self.metric.title[1:]
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is a share, told in percent, its differences in points."""
+        return self.metric.percent
+
+    @property
+    def lower(self) -> bool:
+        """Whether lower is better."""
+        return self.metric.better == "lower"
 
     @property
     def scale(self) -> float:
@@ -37,23 +47,19 @@ class Measure:
 
     def say(self, value: Any) -> str:
         """0.7449 -> "74.5%" of a share, "0.745" of another number."""
-        return words.percent(value) if self.percent else words.decimal(value)
+        return words.scored(value, self.metric)
 
     def say_interval(self, ends: Any) -> str:
         """[0.734, 0.756] -> "73.4 to 75.6%", or "0.734 to 0.756"."""
-        if self.percent:
-            return words.percent_interval(ends)
-        found = words.pair(ends)
-        return words.NONE if found is None else " to ".join(map(words.decimal, found))
+        return words.scored_interval(ends, self.metric)
 
     def gap(self, value: Any) -> str:
         """0.0201 -> "+2.0" points of a share, "+0.020" of another number."""
-        return words.points(value) if self.percent else words.decimal(value, signed=True)
+        return words.gap(value, self.metric)
 
     def gap_interval(self, ends: Any) -> str:
         """[0.009, 0.031] -> "+0.9 to +3.1", or "+0.009 to +0.031"."""
-        found = words.pair(ends)
-        return words.NONE if found is None else f"{self.gap(found[0])} to {self.gap(found[1])}"
+        return words.gap_interval(ends, self.metric)
 
     def favours(self, ends: Any) -> str:
         """What the interval of a difference shows: "better", "worse", or "" where it holds zero or is none."""
@@ -65,11 +71,8 @@ class Measure:
 
 def measure(name: Any) -> Measure:
     """The measure of that name; one nobody knows is told as a plain number, nothing is accuracy."""
-    metric = METRICS.get(str(name or "accuracy"))
-    if metric is None:
-        return Measure(str(name), words.line(name, 30), percent=False, lower=False)
-    title = metric.title[0].upper() + metric.title[1:]
-    return Measure(metric.name, title, metric.percent, metric.better == "lower")
+    known = METRICS.get(str(name or "accuracy"))
+    return Measure(known or Metric(str(name), words.line(name, 30), "higher", percent=False))
 
 
 MEASURES = {name: measure(name) for name in METRICS}

@@ -183,6 +183,7 @@ def _shared(runs: Runs, names: list[str], metric: str, first: int = 0) -> dict[s
     return {
         "arms": [(name, (first + i) % len(PALETTE)) for i, name in enumerate(runs)],
         "evaluated": _evaluated(runs),
+        "remarks": _remarks(runs),
         "per_class": classes.per_class(runs, names, first),
         "confusions": confusion.confusions(runs, names, first),
         "matrix_max": confusion.MATRIX_MAX,
@@ -208,6 +209,29 @@ def _evaluated(runs: Runs) -> str:
     part = {"test": "the test part", "val": "the validation part", "train": "the training part"}
     where = part.get(str(data.get("part")), f"all of {_folder_name(data.get('root'))}")
     return f"{words.count(data.get('pictures'))} pictures, {where}"
+
+
+def _remarks(runs: Runs) -> list[str]:
+    """What is to be said of the pictures of the evaluation: what was left out, what flatters."""
+    found: dict[str, None] = {}
+    for data in (words.mapping(run.evaluation.get("data")) for mine in runs.values() for run in mine):
+        left = words.mapping(data.get("left_out"))
+        said = [f"{words.count(left[key])} {why}" for key, why in LEFT_OUT.items() if words.number(left.get(key))]
+        found |= dict.fromkeys([f"Left out of the evaluation: {', '.join(said)}"] if said else [])
+        found |= dict.fromkeys(_capital(str(note)) for note in words.listing(data.get("notes")))
+    return list(found)[:REMARKS]
+
+
+LEFT_OUT = {
+    "trained_on": "that the run was trained on",
+    "unknown_class": "of classes it does not know",
+    "refused": "that are no pictures",
+}
+REMARKS = 10  # of many trainings each says the same, or nearly
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _commands(folder: Path, kind: str, is_finished: bool, runs: list[record.Run]) -> dict[str, Any]:

@@ -25,18 +25,18 @@ def reliability_figure(before: np.ndarray, after: np.ndarray, *, title: str, col
         before, after: (bins, 3) count, confidence, accuracy; without and with the temperature, empty where none was
             fitted.
     """
-    figure = Figure(figsize=(2.9, 3.3))
-    ax = figure.add_axes((0.15, 0.32, 0.83, 0.57))
+    figure = Figure(figsize=(2.9, 3.4))
+    ax = figure.add_axes((0.15, 0.31, 0.83, 0.54))
     ax.plot([0, 1], [0, 1], color=RULE, lw=1, zorder=1)
     if len(after):
         ax.plot(after[:, 1], after[:, 2], color=MUTED, lw=1.2, ls=(0, (4, 2)), zorder=2)
         ax.plot(after[:, 1], after[:, 2], "o", color=MUTED, mfc="white", ms=4, mew=1.1, zorder=2.5)
     if len(before):
         ax.plot(before[:, 1], before[:, 2], "o-", color=color, lw=1.6, ms=4.5, zorder=3)
-    ax.set_title(line(title, 30), x=-0.15 / 0.83, pad=9, **LOOK)
+    ax.set_title(line(title, 30), x=-0.15 / 0.83, pad=21, **LOOK)
     _share_axis(ax, "y")
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], [])
-    ax.text(0.04, 0.93, "right", color=MUTED, fontsize=8.5)
+    ax.text(-0.15 / 0.83, 1.05, "how often right", transform=ax.transAxes, color=MUTED, fontsize=8.5)
     handles = [Line2D([], [], color=color, marker="o", ms=4, lw=1.4, label="as trained")]
     if len(after):
         look = {"marker": "o", "ms": 3.6, "mfc": "white", "lw": 1.2, "ls": (0, (4, 2))}
@@ -53,7 +53,7 @@ def _confidences(ax: Axes, bins: np.ndarray, color: str) -> None:
     ax.set_yticks([])
     ax.set_ylim(bottom=0)
     ax.grid(False)
-    ax.set_xlabel("sure, and of how many pictures", fontsize=8.5, labelpad=2)
+    ax.set_xlabel("how sure it is", fontsize=8.5, labelpad=2)
 
 
 def _share_axis(ax: Axes, axis: str) -> None:
@@ -91,7 +91,7 @@ def strengths_figure(
     ax.set_ylim(0, 102)
     ax.set_yticks([0, 50, 100], ["0", "50", "100%"], fontsize=8.5)
     ax.set_xticks(places, ["clean", *(f"{s:g}" for s in strengths)], fontsize=8)
-    ax.set_xlabel(line(unit, 40), fontsize=8.5, labelpad=2)
+    ax.set_xlabel(line(unit, 48), fontsize=7.8, labelpad=2)
     if legend:
         ax.legend(loc="lower left", bbox_to_anchor=(-0.2, 0.98), ncols=3, fontsize=8, handlelength=1.8)
     return figure

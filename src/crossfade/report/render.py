@@ -14,7 +14,6 @@ from markupsafe import Markup
 from crossfade.errors import ConfigError
 from crossfade.report import inline, words
 from crossfade.report.sections.plot import Plot
-from crossfade.report.style import save
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "report.html"
@@ -46,11 +45,9 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value),
     )
-    found.filters.update(svg=lambda plot: inline.svg(plot.figure, plot.name, plot.label))
-    found.filters.update(sentences=words.sentences, clauses=words.clauses)
-    found.filters.update(
-        clauses=words.clauses, line=words.line, count=words.count, plural=words.plural, percent=words.percent
-    )
+    found.filters.update(svg=lambda plot: inline.svg(plot.drawn, plot.name, plot.label))
+    found.filters.update(sentences=words.sentences, clauses=words.clauses, signs=words.signs, line=words.line)
+    found.filters.update(count=words.count, plural=words.plural, percent=words.percent)
     return found
 
 
@@ -66,7 +63,7 @@ def write(page: Page, folder: Path) -> Path:
         unfinished.replace(folder / PAGE)
         (folder / FIGURES).mkdir(exist_ok=True)
         for plot in page.plots:
-            save(plot.alone, folder / FIGURES / f"{plot.name}.svg")
+            (folder / FIGURES / f"{plot.name}.svg").write_bytes(plot.file())
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise ConfigError(

@@ -99,10 +99,7 @@ def metric_of(summary: Mapping[str, Any]) -> Metric:
 
 def scored(value: Any, metric: Metric) -> str:
     """A value of a metric: 0.7449 -> "74.5%", or "0.745" where it is no share."""
-    if metric.percent:
-        return percent(value)
-    found = number(value)
-    return NONE if found is None else f"{found:.3f}"
+    return percent(value) if metric.percent else decimal(value)
 
 
 def scored_interval(values: Any, metric: Metric) -> str:
@@ -110,18 +107,12 @@ def scored_interval(values: Any, metric: Metric) -> str:
     if metric.percent:
         return percent_interval(values)
     ends = pair(values)
-    return NONE if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+    return NONE if ends is None else f"{decimal(ends[0])} to {decimal(ends[1])}"
 
 
 def gap(value: Any, metric: Metric) -> str:
     """A difference of two values of a metric: 0.0201 -> "+2.0" points, or "+0.020"."""
-    if metric.percent:
-        return points(value)
-    found = number(value)
-    if found is None:
-        return NONE
-    text = f"{found:+.3f}"
-    return "0.000" if float(text) == 0 else text.replace("-", MINUS)
+    return points(value) if metric.percent else decimal(value, signed=True)
 
 
 def gap_interval(values: Any, metric: Metric) -> str:
@@ -153,6 +144,11 @@ def count(value: Any) -> str:
 def plural(n: int, one: str, many: str | None = None) -> str:
     """1 -> "1 seed", 3 -> "3 seeds"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def signs(text: str) -> str:
+    """Every hyphen that stands for a minus as a minus: "-4.8 points" but "16-bit" and "a-1" as they are."""
+    return re.sub(r"(?<![^\s(\[])-(?=\d)", MINUS, text)
 
 
 def sentences(verdict: str) -> list[str]:

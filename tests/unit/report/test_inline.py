@@ -24,6 +24,7 @@ def test_an_inline_figure_takes_its_colours_from_the_page_and_keeps_its_ids_apar
     assert "var(--ink)" in one
     assert not re.findall(r"#[0-9a-f]{6}", one)
     assert "font-family" not in one
+    assert one.count("fill: var(--page)") == 2  # the open dot of each seed, and no paper behind them
     ids = [set(re.findall(r' id="([^"]+)"', text)) for text in (one, two)]
     assert ids[0]
     assert not ids[0] & ids[1]
@@ -38,7 +39,7 @@ def test_text_that_looks_like_a_colour_an_id_or_markup_stays_text():
 
 
 def test_an_empty_figure_is_still_a_figure():
-    assert inline.svg(Figure(), "k", "nothing").endswith("</svg>")
+    assert inline.svg(inline.drawn(Figure()), "k", "nothing").endswith("</svg>")
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

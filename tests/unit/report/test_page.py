@@ -15,10 +15,11 @@ from crossfade.report import write_report
 
 SECTIONS = [
     "Results",
-    "Learning curves",
+    "Class by class",
+    "What is taken for what",
+    "How it learned",
     "What the model saw",
     "How strongly samples were mixed",
-    "What is taken for what",
     "The pictures",
     "How it was kept fair",
     "Configuration and versions",
@@ -144,7 +145,8 @@ def test_a_training_is_judged_by_what_its_summary_says(training):
 def test_the_figures_are_also_files_of_their_own_that_stand_alone(comparison):
     folder = comparison(arms=("none", "mixup"), seeds=2, epochs=2)
     write_report(folder)
-    names = ["differences", "lambda-1", "scores", "train-accuracy", "train-loss", "val-accuracy", "val-loss"]
+    names = ["differences", "lambda-1", "learning-rate", "scores", "train-accuracy", "train-loss"]
+    names += ["val-accuracy", "val-loss"]
     assert sorted(path.stem for path in (folder / "figures").iterdir()) == names
     curve = (folder / "figures/val-loss.svg").read_text()
     assert ">mixup</text>" in curve

@@ -23,6 +23,7 @@ from crossfade.report.words import (
     points_interval,
     scored,
     scored_interval,
+    signs,
 )
 from crossfade.training.metrics import METRICS
 
@@ -156,3 +157,8 @@ def test_the_table_is_ascii_whatever_the_names_are():
 
 def test_the_table_of_an_unfinished_comparison_says_so():
     assert summary_table({}).endswith("No verdict yet.")
+
+
+def test_a_hyphen_before_a_number_is_a_minus_and_no_other_is():
+    text = "-4.8 points (-5 to -1) of 16-bit a-1 [-2] --3 2026-01-02 -rf"
+    assert signs(text) == "\u22124.8 points (\u22125 to \u22121) of 16-bit a-1 [\u22122] --3 2026-01-02 -rf"

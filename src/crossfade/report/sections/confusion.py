@@ -26,6 +26,11 @@ class Confusion:
     matrix: list[tuple[str, int, list[tuple[int, float]]]]  # class, pictures, (count, share) per column
     pairs: list[tuple[str, str, int, float]]  # truth, prediction, count, share of the truth
 
+    @property
+    def is_upright(self) -> bool:
+        """Whether the names over the columns are too long, or too many, to be written across."""
+        return len(self.matrix) > 4 or max((len(name) for name, _, _ in self.matrix), default=0) > 6
+
 
 def confusions(runs: Runs, classes: Sequence[str], first: int = 0) -> list[Confusion]:
     """One per arm that kept any, summed over its seeds."""

@@ -62,13 +62,9 @@ def _plot(runs: Runs, recorded: Recorded, first: int, small: bool = False) -> Pl
     part, name, title, percent = recorded
     curves = _curves(runs, lambda run: run.curve(part, name), first)
     short = title.removeprefix("Validation ") if small else title
-    on_page, alone = (
-        figures.curves_figure(curves, title=shown, percent=percent, legend=legend, small=is_small)
-        for shown, legend, is_small in (
-            (short[0].upper() + short[1:], False, small),
-            (title, len(curves) > 1, False),
-        )
-    )
+    on_page = figures.curves_figure(curves, title=short[0].upper() + short[1:], percent=percent, small=small)
+    several = len(curves) > 1
+    alone = figures.curves_figure(curves, title=title, percent=percent, legend=True) if several else on_page
     said = words.percent if percent else words.decimal
     label = f"{title} by epoch: " + "; ".join(_course(curve, said) for curve in curves) + "."
     return Plot(f"{part}-{name.split('_by_')[0].replace('_', '-')}", label, on_page, alone)

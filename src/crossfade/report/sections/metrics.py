@@ -91,7 +91,7 @@ def results_of(run: Run) -> tuple[list[str], list[Result]]:
         Result(title, [_with_interval(m, *row.get(m.name, nothing)) for m in shown] + [_loss(row)])
         for title, row in values
     ]
-    has_loss = any(row.get("loss") for _, row in values)
+    has_loss = any("loss" in row and "log_loss" not in row for _, row in values)  # else they are the same
     if not has_loss:
         found = [Result(result.title, result.cells[:-1]) for result in found]
     return [m.title for m in shown] + (["Loss"] if has_loss else []), found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from matplotlib.figure import Figure
 
+from crossfade.report import inline
 from crossfade.report.record import Run
 
 Runs = Mapping[str, Sequence[Run]]  # the trainings of each arm
@@ -20,3 +22,12 @@ class Plot:
     label: str  # what it shows, in words
     figure: Figure
     alone: Figure
+
+    @cached_property
+    def drawn(self) -> bytes:
+        """The figure of the page as an SVG file: drawing is what writing a page takes time for, so it is done once."""
+        return inline.drawn(self.figure)
+
+    def file(self) -> bytes:
+        """The figure that stands alone as an SVG file."""
+        return self.drawn if self.alone is self.figure else inline.drawn(self.alone)

@@ -76,7 +76,7 @@ def _kinds(every: Any) -> dict[str, _Kind]:
             strengths = [s for s in map(words.number, words.listing(curve.get("strengths"))) if s is not None]
             if strengths:
                 title = words.line(curve.get("title") or kind, 40)
-                kinds.setdefault(kind, _Kind(title, words.line(curve.get("unit") or "", 40), strengths))
+                kinds.setdefault(kind, _Kind(title, words.line(curve.get("unit") or "", 48), strengths))
     return kinds
 
 
@@ -95,10 +95,9 @@ def _plot(kind: str, known: _Kind, values: Mapping[str, np.ndarray], indices: Ma
         figures.Curve(arm, table, figures.arm_color(indices[arm]), figures.arm_dash(indices[arm] - first))
         for arm, table in values.items()
     ]
-    on_page, alone = (
-        panels.strengths_figure(curves, known.strengths, title=known.title, unit=known.unit, legend=legend)
-        for legend in (False, len(curves) > 1)
-    )
+    look = {"title": known.title, "unit": known.unit}
+    on_page = panels.strengths_figure(curves, known.strengths, **look)
+    alone = panels.strengths_figure(curves, known.strengths, **look, legend=True) if len(curves) > 1 else on_page
     falls = [
         f"{words.line(arm, 40)} from {words.percent(words.mean(table[:, 0]))} on clean pictures "
         f"to {words.percent(words.mean(table[:, -1]))}"
