@@ -115,7 +115,8 @@ def run_comparison(
     report_and_say(folder)
 
 
-def report_and_say(folder: Path, *, aside: bool = False) -> None:
+def report_and_say(folder: Path, *, aside: bool = False) -> Path:
     """Write the page of a run folder and say where it is; `aside` keeps standard output for what a program reads."""
-    words = f"page: {write_report(folder)}"
-    say(words) if aside else print(words)
+    page = write_report(folder)
+    say(f"page: {page}") if aside else print(f"page: {page}")
+    return page

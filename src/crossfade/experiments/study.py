@@ -142,7 +142,7 @@ class Study:
     def importance(self) -> dict[str, float]:
         """{parameter: share}, the largest first, sum 1: how much each tells good trials from the rest.
 
-        Of finished trials, and of the parameters that four of them or more have; of fewer it would be noise.
+        Of finished trials, and of the parameters that four of them or more have; {} where these are too few to tell.
 
         Source:
             Watanabe et al. 2023, PED-ANOVA, arXiv:2304.10255, as Optuna has it.
@@ -150,11 +150,12 @@ class Study:
         finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         counts = Counter(name for trial in finished for name in trial.params)
         names = [name for name, count in counts.items() if count >= 4]
-        with _quiet(), warnings.catch_warnings():
-            for said in ("Some regimes for parameter", "The number of trials is too small"):  # the page says so, too
-                warnings.filterwarnings("ignore", message=said)
+        with _quiet(), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             found = optuna.importance.get_param_importances(self._study, evaluator=evaluator, params=names)
+        if any("will be equal" in str(one.message) for one in said):  # nothing was measured
+            return {}
         return {name: float(share) for name, share in found.items()}
 
 
