@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from crossfade.training.feed import Feed, Ready
 from crossfade.training.inference import forward, logits_of
 from crossfade.training.metrics import RunningMean, confusion_matrix, hits
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
+from crossfade.training.schedule import Schedule
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
 
@@ -60,6 +61,7 @@ class Training:
         device: to train on.
         precision: torch.float32, or torch.bfloat16 for autocast.
         callbacks: told of every step and epoch.
+        schedule: of the learning rate, in place of the configured one.
     """
 
     config: RunConfig
@@ -70,6 +72,7 @@ class Training:
     device: torch.device
     precision: torch.dtype = torch.float32
     callbacks: Sequence[Callback] = ()
+    schedule: Schedule | None = None
     _best: dict[str, Any] = field(default_factory=dict, init=False)
     _last: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -95,7 +98,7 @@ class Training:
             threads=config.threads,
         )
         self._optimizer = build_optimizer(self.model, config)
-        self._schedule = build_schedule(config, len(self._loader))
+        self._schedule = self.schedule or build_schedule(config, len(self._loader))
         self._ema = Ema(self.model, config.ema) if config.ema else None
         self._lambdas = record.LambdaHistogram()
         self._loss = build_loss(config, self.pictures, self.device)
@@ -115,6 +118,31 @@ class Training:
         self.model.train()
         images, labels = self._train_feed.to_device(ready)
         self._step(0, images, labels, ready)
+
+    def descend(self, steps: int, go_on: Callable[[float], bool] = math.isfinite) -> list[float]:
+        """The losses of the first `steps` steps of a training, of which nothing is written.
+
+        Args:
+            steps: at most; an epoch follows the other.
+            go_on: told each loss; False ends it there.
+        """
+        losses: list[float] = []
+        with torch.random.fork_rng(devices=self._accelerators):
+            self._prepare_model()
+            for epoch in range(-(-steps // len(self._loader))):
+                self._reseed(epoch)
+                self.model.train()
+                for ready in self._loader.epoch(epoch):
+                    images, labels = self._train_feed.to_device(ready)
+                    _, loss = self._step(len(losses), images, labels, ready)
+                    losses.append(float(loss))
+                    if len(losses) == steps or not go_on(losses[-1]):
+                        return losses
+        return losses
+
+    @property
+    def _accelerators(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
 
     def run(self) -> dict[str, Any]:
         """Train, and write everything but the head of the run folder.
@@ -138,8 +166,7 @@ class Training:
 
     def _run(self) -> dict[str, Any]:
         start = time.perf_counter()
-        devices = [self.device] if self.device.type == "cuda" else []
-        with listen() as stop, torch.random.fork_rng(devices=devices):
+        with listen() as stop, torch.random.fork_rng(devices=self._accelerators):
             self._prepare_model()
             for epoch in range(self.config.epochs):
                 self._reseed(epoch)
