@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from crossfade.training import checkpoint, dataset
 from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import count_values, open_pictures
+from crossfade.training.keeper import Keeper
+from crossfade.training.metrics import METRICS, scores
 from crossfade.training.predict import load_run
 from crossfade.training.record import make_folder
 from crossfade.training.run import build_model, open_bench, train_one
@@ -162,11 +165,57 @@ def test_seen_pictures_are_the_mixed_ones_with_their_weights(corners: Path, tmp_
 def test_epoch_chosen_on_validation_and_test_part_judged(tmp_path: Path) -> None:
     data = write_corners(tmp_path / "data", each=10, parts=("train", "test"))
     summary = run(data, tmp_path / "run", epochs=4)
-    assert summary["judged"] == {"part": "test", "epoch": "best", **summary["test"]}
+    assert summary["judged"] == {"part": "test", "epoch": "best", "metric": "accuracy", **summary["test"]}
     accuracies = [line["val"]["accuracy"] for line in lines(tmp_path / "run")]
     assert summary["best_epoch"] == accuracies.index(max(accuracies)) + 1
     assert {path.split("/")[0] for path in read_parts(tmp_path / "run", "val")} == {"train"}
     assert {path.split("/")[0] for path in read_parts(tmp_path / "run", "test")} == {"test"}
+
+
+@pytest.mark.parametrize(("metric", "choose"), [("log_loss", min), ("f1", max), ("ece", min)])
+def test_any_metric_chooses_the_best_epoch_and_stops(
+    corners: Path, tmp_path: Path, metric: str, choose: Callable[[list[float]], float]
+) -> None:
+    summary = run(corners, tmp_path / "run", metric=metric, patience=2, epochs=30, choose="best", lr=0.03)
+    values = [line["val"][metric] for line in lines(tmp_path / "run")]
+    assert summary["best_epoch"] == values.index(choose(values)) + 1
+    assert summary["stopped_early"] == len(values) == summary["best_epoch"] + 2 < 30
+    assert summary["judged"]["metric"] == metric
+    assert summary["judged"][metric] == pytest.approx(choose(values))
+    assert summary["val"][metric] == choose(values)
+    assert summary["last"][metric] == values[-1]
+
+
+def test_every_line_and_summary_has_all_metrics_and_they_are_those_of_the_predictions(
+    corners: Path, tmp_path: Path
+) -> None:
+    summary = run(corners, tmp_path / "run")
+    names = {"loss", "accuracy", "auc", "f1", "log_loss", "ece"}
+    assert all(set(line["val"]) == names for line in lines(tmp_path / "run"))
+    assert set(summary["val"]) == names
+    assert set(summary["judged"]) == names | {"part", "epoch", "metric"}
+    paths = read_parts(tmp_path / "run", "val")
+    rows = np.array([one.probabilities for one in load_run(tmp_path / "run").predict([corners / p for p in paths])])
+    found = scores(rows, [int(path[len("corner")]) for path in paths])
+    assert {name: summary["last"][name] for name in found} == pytest.approx(found, rel=1e-5)
+    assert summary["last"]["log_loss"] == pytest.approx(summary["last"]["loss"], rel=1e-9)
+
+
+def test_the_plateau_schedule_lowers_the_rate_when_validation_stands_still(corners: Path, tmp_path: Path) -> None:
+    run(corners, tmp_path / "run", schedule="plateau", plateau=2, gamma=0.1, epochs=12, metric="log_loss", lr=0.03)
+    keeper = Keeper(RunConfig(schedule="plateau", plateau=2, gamma=0.1), METRICS["log_loss"])
+    for line in lines(tmp_path / "run"):
+        assert line["lr"] == pytest.approx(0.03 * keeper.factor)
+        keeper.see(line["epoch"], line["val"])
+    assert keeper.factor < 1
+
+
+def test_two_classes_are_judged_by_their_auc(tmp_path: Path) -> None:
+    data = write_corners(tmp_path / "data", classes=2, each=10)
+    summary = run(data, tmp_path / "run", epochs=2)
+    assert summary["judged"]["metric"] == "auc"
+    values = [line["val"]["auc"] for line in lines(tmp_path / "run")]
+    assert summary["best_epoch"] == values.index(max(values)) + 1
 
 
 def read_parts(folder: Path, part: str) -> list[str]:
@@ -202,8 +251,8 @@ def test_a_signal_saves_and_leaves(corners: Path, tmp_path: Path, number: int) -
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "onecycle"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "onecycle", "plateau"])
 def test_every_optimiser_with_every_schedule(corners: Path, tmp_path: Path, optimizer: str, schedule: str) -> None:
     run(corners, tmp_path / "run", optimizer=optimizer, schedule=schedule, lr=0.003, epochs=2, clip_norm=1.0,
         label_smoothing=0.1, ema=0.5, warmup=0.5, per_class=4)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from crossfade.mixing.registry import policy_from_spec
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
+from crossfade.training.metrics import METRICS
 from crossfade.training.run import Bench, train_one
 
 BASELINE = "none"
@@ -110,11 +112,19 @@ def _run(
 
 def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[str, Any]:
     """The summary of a comparison from the summaries of its runs."""
+    judged = next(iter(found.values()))["judged"]
+    metric = METRICS[judged["metric"]]
     arms: dict[str, Any] = {}
     for arm in comparison.arms:
         runs = [found[arm, seed] for seed in comparison.seeds]
+        metrics = {
+            name: summarise_arm([_number(run["judged"][name]) for run in runs], METRICS[name])
+            for name in METRICS
+            if name in judged
+        }
         arms[arm] = {
-            **summarise_arm([run["judged"]["accuracy"] for run in runs]),
+            **metrics[metric.name],
+            "metrics": metrics,
             "initial_weights": [run["initial_weights"] for run in runs],
             "seconds": [run["seconds"] for run in runs],
         }
@@ -124,18 +134,22 @@ def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[st
         for arm in comparison.arms
         if arm != baseline
     }
-    judged = next(iter(found.values()))["judged"]
     return {
-        "metric": "accuracy",
+        "metric": metric.name,
         "arms": arms,
         "differences": differences,
-        "verdict": verdict(differences, baseline),
+        "verdict": verdict(differences, baseline, metric),
         "part": judged["part"],
         "epoch": judged["epoch"],
         "baseline": baseline,
         "seeds": list(comparison.seeds),
         "runs": {arm: [f"{arm_folder(arm)}/seed-{seed}" for seed in comparison.seeds] for arm in comparison.arms},
     }
+
+
+def _number(value: float | None) -> float:
+    """A score as it was before JSON, which has no word for nan."""
+    return math.nan if value is None else value
 
 
 def _check_fair(runs: Mapping[str, Mapping[str, Any]]) -> None:

@@ -36,14 +36,17 @@ class RunConfig:
     alpha: float | None = _option(None, "alpha of the Beta distribution, where mix does not say")
     epochs: int = _option(15, "passes over the training pictures")
     batch_size: int = _option(128, "pictures in a batch")
-    optimizer: Literal["sgd", "adam", "adamw"] = _option("adamw", "sgd (with Nesterov momentum), adam or adamw")
-    lr: float | None = _option(None, "base learning rate; by optimizer if not said: sgd 0.1, adam and adamw 0.001")
+    optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad"] = _option(
+        "adamw", "sgd is with Nesterov momentum"
+    )
+    lr: float | None = _option(None, "base learning rate; if not said sgd 0.1, adagrad 0.01, all others 0.001")
     momentum: float = _option(0.9, "of sgd")
-    weight_decay: float | None = _option(None, "on kernels only; by optimizer if not said: 5e-4, 0, 0.05")
-    schedule: Literal["constant", "cosine", "step", "onecycle"] = _option("cosine", "of the learning rate")
+    weight_decay: float | None = _option(None, "on kernels only; if not said sgd 5e-4, adamw 0.05, all others 0")
+    schedule: Literal["constant", "cosine", "step", "onecycle", "plateau"] = _option("cosine", "of the learning rate")
     warmup: float = _option(0.0, "epochs in which the learning rate rises")
-    gamma: float = _option(0.5, "factor of the step schedule")
+    gamma: float = _option(0.5, "factor of the step and plateau schedules")
     every: float = _option(5.0, "epochs between two steps of the step schedule")
+    plateau: int = _option(3, "epochs without improvement on validation before a step of the plateau schedule")
     label_smoothing: float = _option(0.0, "share of each label spread over all classes")
     clip_norm: float | None = _option(None, "largest norm of the gradient")
     ema: float | None = _option(None, "decay of the running average of the weights, which is then evaluated")
@@ -75,6 +78,10 @@ class RunConfig:
     balance: Literal["none", "loss", "sampling"] = _option(
         "none", "make small classes count as much as large ones, by weights in the loss or by how often they are shown"
     )
+    metric: Literal["accuracy", "top5", "auc", "f1", "log_loss", "ece"] | None = _option(
+        None, "what the best epoch is chosen by, and arms compared by; auc of two classes, else accuracy, if not said"
+    )
+    patience: int | None = _option(None, "stop after so many epochs without improvement of the metric on validation")
     choose: Literal["best", "last"] | None = _option(
         None, "epoch to judge by: best on validation, or last; last where validation is all there is to judge by"
     )
@@ -88,6 +95,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             self._check(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("plateau", "patience"):
+            value = getattr(self, name)
+            self._check(name, value is None or value >= 1, "1 or more")
         self._check("warmup", 0 <= self.warmup <= self.epochs, "0 or more, and no longer than the training")
         for name in ("seed", "split_seed", "threads"):
             self._check(name, getattr(self, name) >= 0, "0 or more")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,10 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
 from crossfade.training.inference import forward, logits_of
-from crossfade.training.metrics import RunningMean, confusion_matrix, hits
+from crossfade.training.keeper import Keeper, chosen_metric
+from crossfade.training.metrics import scores
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
+from crossfade.training.running import RunningMean, confusion_matrix
 from crossfade.training.schedule import Schedule
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
@@ -73,8 +75,6 @@ class Training:
     precision: torch.dtype = torch.float32
     callbacks: Sequence[Callback] = ()
     schedule: Schedule | None = None
-    _best: dict[str, Any] = field(default_factory=dict, init=False)
-    _last: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         config, split = self.config, self.pictures.split
@@ -99,6 +99,7 @@ class Training:
         )
         self._optimizer = build_optimizer(self.model, config)
         self._schedule = self.schedule or build_schedule(config, len(self._loader))
+        self._keeper = Keeper(config, chosen_metric(config, self.pictures))
         self._ema = Ema(self.model, config.ema) if config.ema else None
         self._lambdas = record.LambdaHistogram()
         self._loss = build_loss(config, self.pictures, self.device)
@@ -176,6 +177,8 @@ class Training:
                 for callback in self.callbacks:
                     callback.on_epoch(line)
                 stop.leave_if_asked(self.folder)
+                if self._keeper.stops:
+                    break
             summary = self._finish()
             summary["seconds"] = time.perf_counter() - start
             record.write_json(self.folder / "summary.json", summary)
@@ -235,7 +238,7 @@ class Training:
 
     def _step(self, step: int, images: Tensor, labels: Tensor, ready: Ready) -> tuple[Tensor, Tensor]:
         for group in self._optimizer.param_groups:
-            group["lr"] = group["base_lr"] * self._schedule(step)
+            group["lr"] = group["base_lr"] * self._schedule(step) * self._keeper.factor
         logits = forward(self.model, images, self.precision)
         loss = mixed_loss(self._loss, logits, labels, ready.plan)
         self._optimizer.zero_grad(set_to_none=True)
@@ -252,7 +255,7 @@ class Training:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def evaluate(self, part: Part, confusion: Tensor | None = None) -> dict[str, float]:
-        """Loss and accuracy on the pictures of a part, as they are: not mixed, not augmented.
+        """The loss and all `scores` on the pictures of a part, as they are: not mixed, not augmented.
 
         Args:
             part: "val" or "test".
@@ -263,8 +266,8 @@ class Training:
         if confusion is not None:
             confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
         loss = float(F.cross_entropy(logits.double(), labels))
-        # Counted, not averaged over batches: equal counts must be equal numbers, or a tie would look like a difference.
-        return {"loss": loss, "accuracy": int(hits(logits, labels).sum()) / len(labels)}
+        probabilities = logits.double().softmax(1)
+        return {"loss": loss, **scores(probabilities.cpu().numpy(), labels.cpu().numpy())}
 
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
         return Loader(
@@ -283,10 +286,7 @@ class Training:
         return max(1, min(pictures, pictures * side**2 // self.pictures.cache.size**2))
 
     def _save(self, epoch: int, line: Mapping[str, Any]) -> None:
-        self._last = dict(line["val"])
-        accuracy = line["val"]["accuracy"]
-        if not self._best or accuracy > self._best["val"]["accuracy"]:
-            self._best = {"epoch": epoch + 1, "val": dict(line["val"])}
+        if self._keeper.see(epoch + 1, line["val"]):
             self._save_as("best", epoch + 1, 0, {"model": self.judged_model.state_dict()})
         self._save_last(epoch + 1, 0)
 
@@ -311,7 +311,7 @@ class Training:
             "preprocess": asdict(self.config.preprocess),
             "mean": self.normalisation.mean,
             "std": self.normalisation.std,
-            "best": self._best,
+            "keeper": self._keeper.state(),
             **more,
         }
         checkpoint.save(self.folder / "checkpoints" / name, tensors, state)
@@ -325,15 +325,13 @@ class Training:
             self.judged_model.load_state_dict(best.tensors["model"])
         classes = len(self.pictures.classes)
         confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
-        scores = self.evaluate(part, confusion)
+        found = self.evaluate(part, confusion)
         record.write_json(self.folder / "confusion.json", {"part": part, "matrix": confusion.tolist()})
         record.write_json(self.folder / "lambda.json", self._lambdas.as_dict())
         return {
-            "best_epoch": self._best["epoch"],
-            "val": self._best["val"],
-            "last": self._last,
-            **({"test": scores} if part == "test" else {}),
-            "judged": {"part": part, "epoch": choose, **scores},
+            **self._keeper.summary(),
+            **({"test": found} if part == "test" else {}),
+            "judged": {"part": part, "epoch": choose, "metric": self._keeper.metric.name, **found},
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
 

@@ -58,11 +58,27 @@ def onecycle(step: int, total: int, *, warmup: int = 0) -> float:
     return (total - step) / (total - warmup + 1)
 
 
+def never_improved(
+    step: int, total: int, *, warmup: int = 0, gamma: float = 0.5, every: int = 1, first: int = 0
+) -> float:
+    """What "plateau" does where nothing improves after the first epoch:  f(t) = w(t) gamma^floor((t - first) / every).
+
+    To be drawn, since no function of the step knows the rest: a training multiplies by `gamma` when its validation
+    stands still, see `crossfade.training.keeper`.
+
+    Args:
+        every: steps of as many epochs as may pass without improvement.
+        first: steps of the first epoch, which is always the best so far.
+    """
+    return _rise(step, warmup) * gamma ** (max(0, step - first) // every)
+
+
 _SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": constant,
     "cosine": cosine,
     "step": step_decay,
     "onecycle": onecycle,
+    "plateau": constant,  # as far as the step alone tells: `never_improved`
 }
 
 

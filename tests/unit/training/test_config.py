@@ -7,6 +7,7 @@ import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -94,7 +95,10 @@ def test_importing_it_loads_no_numpy() -> None:
         ({"alpha": -0.1}, "above 0"),
         ({"channels": 4}, "must be one of 1, 3"),
         ({"channels": True}, "must be one of 1, 3"),
-        ({"schedule": "cosinus"}, "must be one of constant, cosine, step, onecycle"),
+        ({"schedule": "cosinus"}, "must be one of constant, cosine, step, onecycle, plateau"),
+        ({"metric": "AUC"}, "metric: must be one of accuracy, top5, auc, f1, log_loss, ece. Got 'AUC'"),
+        ({"patience": 0}, "patience: must be 1 or more"),
+        ({"plateau": 0}, "plateau: must be 1 or more"),
         ({"ema": 1.0}, "between 0 and 1"),
         ({"val": 1.0}, "between 0 and 1"),
         ({"val": 0.0}, "between 0 and 1"),
@@ -132,6 +136,14 @@ def test_recipes_are_configurations_of_ours() -> None:
     for path in recipes:
         table = tomllib.loads(path.read_text())
         resolve({key: value for key, value in table.items() if key not in ("arm", "seeds")}, {})
+
+
+def test_the_names_it_allows_are_those_there_are() -> None:
+    from crossfade.training import metrics, schedule
+
+    hints = get_type_hints(RunConfig)
+    assert get_args(hints["schedule"]) == tuple(schedule.names())
+    assert get_args(get_args(hints["metric"])[0]) == tuple(metrics.METRICS)
 
 
 def test_the_pixel_limit_is_a_number_of_pixels() -> None:

@@ -52,6 +52,17 @@ def test_onecycle_rises_to_one_and_falls_in_a_straight_line(warmup, peak):
     assert factors[-1] == pytest.approx(falls[0])
 
 
+def test_plateau_knows_its_warm_up_and_leaves_the_rest_to_the_training():
+    factor = schedule.make("plateau", 40, warmup=4, gamma=0.1, every=2)
+    assert [factor(step) for step in (0, 3, 4, 39)] == [0.25, 1.0, 1.0, 1.0]
+
+
+def test_what_never_improves_is_lowered_from_the_second_epoch_on():
+    factors = [schedule.never_improved(step, 70, warmup=5, gamma=0.1, every=20, first=10) for step in range(70)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[5:] == pytest.approx([1] * 25 + [0.1] * 20 + [0.01] * 20)
+
+
 @pytest.mark.parametrize("name", schedule.names())
 def test_a_training_of_one_step_has_a_rate(name):
     assert schedule.make(name, 1)(0) == 1.0
