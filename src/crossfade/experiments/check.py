@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -154,9 +153,7 @@ def _fit(bench: Bench, config: RunConfig, folder: Path, callbacks: Sequence[Call
         hits = round(summary["judged"]["accuracy"] * len(bench.pictures.split.test))
     except TrainingError as error:
         letter = str(error)
-    path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return Fit([json.loads(line) for line in lines], hits, letter)
+    return Fit(record.read_lines(folder / "metrics.jsonl"), hits, letter)
 
 
 def _doubts(looks: Looks, fit: Fit, bench: Bench) -> tuple[list[Cause], list[Descent]]:
