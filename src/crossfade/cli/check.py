@@ -33,8 +33,8 @@ def check(
 ) -> int:
     """Train on 100 pictures a class for 20 epochs, neither mixed nor augmented: it must be able to fit them.
 
-    Leaves with 0 if it does, else with 1 and the likely causes. --per-class, --epochs, --batch-size, --mix and --augment
-    are those of the check, and are taken from the command line only: a file describes the training to come.
+    Leaves with 0 if it does, else with 1 and the likely causes. --per-class, --epochs, --batch-size, --mix and
+    --augment are those of the check, and are taken from the command line only: a file describes the training to come.
     """
     settings = read_config_for("check", config, flags, {**OWN, **PLAIN})
 

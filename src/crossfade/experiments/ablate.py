@@ -193,10 +193,7 @@ Arms = Mapping[str, Mapping[str, Any]]
 
 def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> list[str]:
     """Does more data help, does mixing help, and does one stand in for the other: only what was shown."""
-    if len(names) > 1:
-        told = [_more_data(arm, names, arms[arm]["seeds"], metric) for arm in arms]
-    else:
-        told = []
+    told = [_more_data(arm, names, arms[arm]["seeds"], metric) for arm in arms if len(names) > 1]
     told += [_more_mixing(arm, names, arms, baseline, metric) for arm in arms if arm != baseline]
     told += [said for arm in arms if arm != baseline if (said := _instead(arm, names, arms, baseline, metric))]
     return told
