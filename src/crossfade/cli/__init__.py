@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-COMMANDS = ("demo", "scan", "preview", "train", "compare", "predict", "report", "doctor")
+COMMANDS = ("demo", "scan", "preview", "check", "lr", "ablate", "train", "compare", "predict", "report", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -75,6 +75,9 @@ _HELP = {
     "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
     "scan": "Say what is in a folder of pictures, and what is refused and why.",
     "preview": "Draw the classes, preprocessing and mixed pictures, with their label weights.",
+    "check": "Overfit a few pictures on purpose: can this network learn at all, and if not, why?",
+    "lr": "Find the learning rate: a few side by side, or a range test; or draw a schedule.",
+    "ablate": "Does more data help, or more mixing? Arms compared on fewer and more pictures.",
     "train": "Train one network.",
     "compare": "Train several arms fairly and say whether mixing helps.",
     "predict": "Name the classes of single pictures with a trained run.",

@@ -39,5 +39,6 @@ def check(
     settings = read_config_for("check", config, flags, {**OWN, **PLAIN})
 
     from crossfade.cli.steps import run_check
+    from crossfade.experiments.check import Check
 
-    return run_check(data, settings, bound, check_outside(out or free_name(data, "check"), data), force=force)
+    return run_check(data, Check(settings, bound), check_outside(out or free_name(data, "check"), data), force=force)

@@ -57,6 +57,10 @@ def lr(
     if data is None:
         raise ConfigError("lr: needs a folder of pictures, DATA. Pass it first, as in crossfade lr photos/ --range.")
     settings = read_config_for("lr", config, flags, OWN)
+    if settings.lr is not None:
+        raise ConfigError(
+            f"lr: looks for a rate. Got --lr {settings.lr:g}. Say --values {settings.lr:g}, or leave it out."
+        )
     folder = check_outside(out or free_name(data, "lr"), data)
 
     from crossfade.cli.steps import run_range, run_sweep
@@ -83,6 +87,6 @@ def _draw(data: Path | None, config: Path | None, out: Path | None, flags: LrFla
             raise ConfigError(f"lr: DATA must be a folder, or left out with --show-schedule. Got {data}.")
         check_outside(folder, data)
 
-    from crossfade.cli.steps import draw_schedule
+    from crossfade.cli.steps import run_schedule
 
-    return draw_schedule(settings, folder, force=force)
+    return run_schedule(settings, folder, force=force)

@@ -14,8 +14,9 @@ from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.probe import new_training, rising
 from crossfade.training import record
 from crossfade.training.callbacks import Callback, Step
-from crossfade.training.config import RunConfig
+from crossfade.training.config import RunConfig, write_toml
 from crossfade.training.keeper import chosen_metric
+from crossfade.training.optimise import DEFAULT_LR, schedule_to_draw
 from crossfade.training.run import Bench, train_one
 
 MEMORY = 0.9  # of the smoothed loss
@@ -254,3 +255,45 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]
     suggestion = float(f"{rates[lowest] / 10:.2g}")
     words = f"try {suggestion:g}: the loss falls until the rate is {rates[lowest]:.2g}, and a tenth of that is safe"
     return {"suggestion": suggestion, "lowest": rates[lowest], "sentence": words}
+
+
+# ------------------------------------------------------------------------------------------------ the schedule
+
+STEPS_DRAWN = 200  # an epoch, whatever the pictures are: a schedule is a function of epochs but for their rounding
+
+
+def draw_schedule(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """The learning rate over the epochs of a configuration; nothing is trained and no picture is looked at.
+
+    Returns:
+        What is also in `lr.json`.
+    """
+    factor = schedule_to_draw(config, STEPS_DRAWN)
+    base = config.lr or DEFAULT_LR[config.optimizer]
+    rates = [base * factor(step) for step in range(config.epochs * STEPS_DRAWN)]
+    result = {
+        "kind": "schedule",
+        "schedule": config.schedule,
+        "epochs": config.epochs,
+        "steps_per_epoch": STEPS_DRAWN,
+        "rates": rates,
+        "sentence": describe_schedule(config, base),
+    }
+    write_toml(folder / "config.toml", config.as_dict())
+    record.write_json(folder / "environment.json", record.environment(config.device, config.precision))
+    record.write_json(folder / "lr.json", result)
+    return result
+
+
+def describe_schedule(config: RunConfig, base: float) -> str:
+    """One sentence: how the rate changes."""
+    how = {
+        "constant": f"stays at {base:g}",
+        "cosine": f"falls from {base:g} to almost 0 along half a cosine",
+        "step": f"begins at {base:g} and is multiplied by {config.gamma:g} after every {config.every:g} epochs",
+        "onecycle": f"rises to {base:g} in a straight line and falls to almost 0 in another",
+        "plateau": f"begins at {base:g} and is multiplied by {config.gamma:g} when validation has not improved for "
+        f"{config.plateau} epochs; drawn is what happens if it never does",
+    }[config.schedule]
+    warm = f", after a warm-up of {config.warmup:g} epochs" if config.warmup and config.schedule != "onecycle" else ""
+    return f"{config.schedule}: over {config.epochs} epochs the learning rate {how}{warm}"

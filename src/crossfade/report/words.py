@@ -164,10 +164,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
                 NONE if seconds is None else f"{seconds:.1f}",
             )
         )
-    return _ascii(_aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
+    return _ascii(aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as columns of equal width under a line, the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(

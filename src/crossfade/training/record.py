@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,18 @@ def write_head(folder: Path, pictures: Pictures, config: Mapping[str, Any], wher
     write_json(folder / "classes.json", list(pictures.classes))
     write_split(folder / "split.csv", pictures.index, pictures.split)
     (folder / "figures").mkdir(exist_ok=True)
+
+
+def write_command(folder: Path, kind: str, data: Path, argv: Sequence[str]) -> None:
+    """Write `command.json`, the first file of a run: what was asked for, so that it can be gone on with.
+
+    Args:
+        folder: of the run, made by `make_folder`.
+        kind: the command that trains, such as "train" or "compare".
+        data: the folder of pictures.
+        argv: the command as it was typed, "crossfade" first.
+    """
+    write_json(folder / "command.json", {"kind": kind, "data": str(data.absolute()), "argv": list(argv)})
 
 
 def write_json(path: Path, value: Any) -> None:
