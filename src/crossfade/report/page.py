@@ -12,7 +12,10 @@ import jinja2
 from markupsafe import Markup
 
 from crossfade.errors import ConfigError
-from crossfade.report import inline, record, sections, words
+from crossfade.report import inline, record, words
+from crossfade.report.sections import confusion, curves, facts, fairness, mixing, results
+from crossfade.report.sections import data as pictures
+from crossfade.report.sections.plot import Plot, Runs
 from crossfade.report.style import PALETTE, save
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,7 +28,7 @@ class Page:
     """The page, and its figures once more for files of their own."""
 
     html: str
-    plots: list[sections.Plot]
+    plots: list[Plot]
 
 
 def write_report(folder: Path) -> Path:
@@ -62,26 +65,26 @@ def write_report(folder: Path) -> Path:
 
 def comparison_page(comparison: record.Comparison) -> Page:
     """The page of a comparison."""
-    arms = sections.scores(comparison)
+    arms = results.scores(comparison)
     runs = [run for mine in comparison.runs.values() for run in mine]
     classes = comparison.classes or next((run.classes for run in runs if run.classes), [])
-    data = sections.data(comparison.data, comparison.part_counts, classes)
+    data = pictures.data(comparison.data, comparison.part_counts, classes)
     config = comparison.config or next((run.config for run in runs if run.config), "")
-    facts = sections.facts(config, runs, data, comparison.data)
-    facts.append(("Arms", ", ".join(words.line(arm) for arm in arms)))
-    facts.append(("Seeds", ", ".join(sections.seeds_of(comparison))))
+    done = facts.facts(config, runs, data, comparison.data)
+    done.append(("Arms", ", ".join(words.line(arm) for arm in arms)))
+    done.append(("Seeds", ", ".join(results.seeds_of(comparison))))
     values = {
         "name": _name(comparison.data, comparison.folder),
         "verdict": str(comparison.summary.get("verdict") or ""),
         "is_finished": bool(comparison.summary.get("arms")),
         "baseline": words.baseline_of({**comparison.summary, "arms": arms}),
         "judged": judged(comparison),
-        "n_seeds": max((len(sections.numbers(arm.get("seeds"))) for arm in arms.values()), default=0),
-        "rows": sections.rows(arms, comparison),
-        "score_plots": sections.score_figures(arms, comparison),
-        "weights": sections.fairness(arms, comparison),
+        "n_seeds": max((len(results.numbers(arm.get("seeds"))) for arm in arms.values()), default=0),
+        "rows": results.rows(arms, comparison),
+        "score_plots": results.score_figures(arms, comparison),
+        "weights": fairness.fairness(arms, comparison),
         "commands": words.listing(comparison.summary.get("commands")),
-        "facts": facts,
+        "facts": done,
         "data": data,
         "config": config,
         "environment": comparison.environment,
@@ -93,10 +96,10 @@ def comparison_page(comparison: record.Comparison) -> Page:
 
 def training_page(run: record.Run) -> Page:
     """The page of one training."""
-    data = sections.data(run.data, run.part_counts, run.classes)
+    data = pictures.data(run.data, run.part_counts, run.classes)
     mix = record.setting(record.settings(run.config), "mix")
-    facts = sections.facts(run.config, [run], data, run.data)
-    facts += [("Time", words.duration(run.summary["seconds"]))] if run.summary.get("seconds") else []
+    done = facts.facts(run.config, [run], data, run.data)
+    done += [("Time", words.duration(run.summary["seconds"]))] if run.summary.get("seconds") else []
     parts = {"test": "Test part", "val": "Validation part, best epoch", "last": "Validation part, last epoch"}
     found = [(title, words.mapping(run.summary.get(key))) for key, title in parts.items()]
     values = {
@@ -104,7 +107,7 @@ def training_page(run: record.Run) -> Page:
         "headline": headline(run),
         "results": [(t, words.percent(p.get("accuracy")), words.number(p.get("loss"))) for t, p in found if p],
         "commands": words.listing(run.summary.get("commands")),
-        "facts": facts,
+        "facts": done,
         "data": data,
         "config": run.config,
         "environment": run.environment,
@@ -140,17 +143,17 @@ def judged(comparison: record.Comparison) -> str:
     return ", with ".join(filter(None, said))
 
 
-def _training_sections(runs: sections.Runs, classes: list[str], first: int = 0) -> dict[str, Any]:
+def _training_sections(runs: Runs, classes: list[str], first: int = 0) -> dict[str, Any]:
     """The sections that both pages have; `first` is the colour of the first arm, 0 being a baseline's."""
-    histograms, plain = sections.lambda_figures(runs, first)
+    histograms, plain = mixing.lambda_figures(runs, first)
     return {
         "arms": [(name, i % len(PALETTE)) for i, name in enumerate(runs)],
-        "curve_plots": sections.curve_figures(runs, first),
-        "batches": sections.batches(runs, classes, first),
+        "curve_plots": curves.curve_figures(runs, first),
+        "batches": mixing.batches(runs, classes, first),
         "lambda_plots": histograms,
         "plain_arms": plain,
-        "confusions": sections.confusions(runs, classes, first),
-        "matrix_max": sections.MATRIX_MAX,
+        "confusions": confusion.confusions(runs, classes, first),
+        "matrix_max": confusion.MATRIX_MAX,
     }
 
 

@@ -1,0 +1,114 @@
+"""What was in the folder of pictures, and what was left out of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crossfade.report import words
+
+LISTED = 200
+UNEQUAL = 2  # times the pictures, from which on classes are called unequal
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was in the folder of pictures."""
+
+    parts: list[str]
+    classes: list[tuple[str, list[int], int]]  # name, pictures per part, all
+    totals: list[int]
+    largest: int
+    refused: list[tuple[str, int, list[tuple[str, str]]]]  # reason, how many, (path, detail) of the first
+    ignored: list[str]
+    ignored_count: int
+    duplicates: list[list[str]]
+    duplicate_groups: int
+    near_duplicates: list[list[str]]
+    near_groups: int
+    leaks: list[tuple[str, list[str]]]  # what is where, paths
+    leak_count: int
+    conflicts: list[tuple[str, list[str]]]
+    conflict_count: int
+    imbalance: str  # how unequal the classes are, "" where they are not
+    notes: list[str]  # what the split could not do, or groups it found
+    has_scan: bool
+
+
+def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], classes: Sequence[str]) -> Data:
+    """The data summary, from data.json where there is one, else from split.csv."""
+    order, table = _class_table(scan, part_counts, classes)
+    refused = _by_reason(words.listing(scan.get("refused")))
+    ignored, duplicates, near, leaks, conflicts = (
+        words.listing(scan.get(key)) for key in ("ignored", "duplicates", "near_duplicates", "leaks", "conflicts")
+    )
+    return Data(
+        parts=order,
+        classes=[(name, counts, sum(counts)) for name, counts in table],
+        totals=[sum(counts[i] for _, counts in table) for i in range(len(order))],
+        largest=max((sum(counts) for _, counts in table), default=0),
+        refused=[(reason, len(items), items[:LISTED]) for reason, items in refused],
+        ignored=[str(path) for path in ignored[:LISTED]],
+        ignored_count=len(ignored),
+        duplicates=[_paths(group) for group in duplicates[:LISTED]],
+        duplicate_groups=len(duplicates),
+        near_duplicates=[_paths(group) for group in near[:LISTED]],
+        near_groups=len(near),
+        leaks=_alike(leaks, "parts"),
+        leak_count=len(leaks),
+        conflicts=_alike(conflicts, "classes"),
+        conflict_count=len(conflicts),
+        imbalance=_imbalance([sum(counts) for _, counts in table]),
+        notes=[str(note) for note in words.listing(scan.get("split_notes"))],
+        has_scan=bool(scan),
+    )
+
+
+def _paths(value: Any) -> list[str]:
+    return [str(path) for path in words.listing(value)][:LISTED]
+
+
+KINDS = {"identical": "The same bytes", "near_identical": "Nearly the same", "group": "One group"}
+
+
+def _alike(found: Sequence[Any], where: str) -> list[tuple[str, list[str]]]:
+    """("The same bytes, train and test", paths) of the first leaks, or conflicts."""
+    shown = []
+    for one in map(words.mapping, found[:LISTED]):
+        places = " and ".join(words.line(name) for name in words.listing(one.get(where)))
+        shown.append((f"{KINDS.get(str(one.get('kind')), 'Alike')}, {places}", _paths(one.get("paths"))))
+    return shown
+
+
+def _imbalance(totals: Sequence[int]) -> str:
+    if not totals or max(totals) < UNEQUAL * min(totals):
+        return ""
+    if not min(totals):
+        return "A class has no picture at all."
+    ratio = max(totals) / min(totals)
+    return f"The largest class has {ratio:.1f} times the pictures of the smallest (the option balance makes up for it)."
+
+
+def _class_table(
+    scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], classes: Sequence[str]
+) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    counted = {part: words.mapping(counts) for part, counts in words.mapping(scan.get("parts")).items()}
+    parts = {part: counts for part, counts in (counted or part_counts).items() if counts}
+    everything = words.mapping(scan.get("classes"))
+    if not parts and everything:
+        parts = {"pictures": everything}
+    order = sorted(parts, key=lambda part: PARTS.index(part) if part in PARTS else len(PARTS))
+    names = list(classes) or list(everything) or sorted({n for counts in parts.values() for n in counts})
+    return order, [(n, [round(words.number(parts[p].get(n)) or 0) for p in order]) for n in names]
+
+
+def _by_reason(refused: Sequence[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(reason, files with details), the commonest reason first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for item in map(words.mapping, refused):
+        file = str(item.get("path")), str(item.get("detail") or "")
+        found.setdefault(str(item.get("reason")), []).append(file)
+    return sorted(found.items(), key=lambda reason: -len(reason[1]))
