@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossfade.report import record, sections, words
+from crossfade.report import words
 from crossfade.report.figures import arm_color, arm_dash
 from crossfade.report.lines import Line, Mark, lines_figure
-from crossfade.report.sections import Plot
-from crossfade.report.style import PALETTE
+from crossfade.report.sections.plot import Plot
+from crossfade.report.style import PALETTE, RULE
+from crossfade.training.metrics import METRICS
 
 SHADES = 8  # lines of one figure; more are left to the table
 
@@ -23,23 +26,35 @@ def read(folder: Path) -> tuple[str, Values] | None:
     """The template for the folder of a step of the method, and what it shows; None of any other folder."""
     for name, values_of in _KINDS.items():
         if (folder / f"{name}.json").is_file():
-            return f"{name}.html.j2", {**_common(folder, name), **values_of(record.json_of(folder / f"{name}.json"))}
+            return f"{name}.html.j2", {**_common(folder), **values_of(_json(folder / f"{name}.json"))}
     return None
 
 
-def _common(folder: Path, name: str) -> Values:
-    notes: list[str] = []
-    data = record.json_of(folder / "data.json")
-    command = words.mapping(record.json_of(folder / "command.json"))
-    config = record.text_of(folder / "config.toml", notes)
-    root = str(data.get("root") or command.get("data") or "").rstrip("/\\")
+def _common(folder: Path) -> Values:
+    command = _json(folder / "command.json")
+    root = str(_json(folder / "data.json").get("root") or command.get("data") or "").rstrip("/\\")
+    argv = [str(word) for word in words.listing(command.get("argv"))]
     return {
         "name": root.replace("\\", "/").rpartition("/")[2] or folder.resolve().name,
-        "config": config,
-        "environment": record.json_of(folder / "environment.json"),
-        "commands": [record.shell(command["argv"])] if words.listing(command.get("argv")) else [],
-        "notes": notes,
+        "config": _text(folder / "config.toml"),
+        "environment": _json(folder / "environment.json"),
+        "commands": [shlex.join(argv)] if argv else [],
     }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file, empty where there is none."""
+    try:
+        return words.mapping(json.loads(_text(path)))
+    except ValueError:
+        return {}
 
 
 def _numbers(values: Any) -> list[float]:
@@ -149,12 +164,18 @@ def _sweep(found: Mapping[str, Any]) -> Values:
         by_step.append(Line(name, *_thin(losses), **look))
         by_epoch.append(Line(name, [float(n) for n in range(1, len(epochs) + 1)], epochs, marker="o", **look))
         shown = [f"{loss:.4f}" for loss in epochs]
-        rows.append((name, shown, _score(one.get("val")), bool(one.get("stopped")), best == words.number_in(name)))
+        rows.append(
+            (name, shown, _score(one.get("val")), bool(one.get("stopped")), best is not None and name == f"{best:g}")
+        )
     first = max((one.y[0] for one in by_step if len(one.y)), default=1.0)
     plots = []
     for key, lines, label in (("step", by_step, "step"), ("epoch", by_epoch, "epoch")):
         if any(len(one.y) for one in lines):
-            top = (None, 1.25 * first) if any(np.nanmax(one.y, initial=0) > 1.25 * first for one in lines) else (None, None)
+            top = (
+                (None, 1.25 * first)
+                if any(np.nanmax(one.y, initial=0) > 1.25 * first for one in lines)
+                else (None, None)
+            )
             title = f"Training loss, {label} by {label}"
             figure = lines_figure(lines[:SHADES], title=title, xlabel=label, ylim=top)
             plots.append(_plot(f"loss-by-{key}", f"{title}, at {', '.join(values)}", figure))
@@ -175,12 +196,10 @@ def _range(found: Mapping[str, Any]) -> Values:
     marks = [] if not suggestion else [Mark(f"try {suggestion:g}", x=suggestion)]
     low, start = np.nanmin(smoothed), smoothed[0]
     top = start + max(0.6 * (start - low), 0.15 * start)
-    lines = [
-        Line("", rates, smoothed, PALETTE[1], dots=None),
-    ]
+    lines = [Line("", rates, losses, RULE, dash="", marker="."), Line("", rates, smoothed, PALETTE[1])]
     figure = lines_figure(
         lines, title="The loss while the rate rises", xlabel="learning rate", log_x=True, marks=marks,
-        ylim=(low - 0.12 * (top - low), top), wide=True, under=(rates, losses),
+        ylim=(low - 0.12 * (top - low), top), wide=True,
     )  # fmt: skip
     label = f"Loss over the learning rate, from {rates[0]:.2g} to {rates[-1]:.2g}"
     facts = [("Steps", words.count(found.get("steps")))]
@@ -200,7 +219,10 @@ def _schedule(found: Mapping[str, Any]) -> Values:
         ylim=(0, None), wide=True,
     )  # fmt: skip
     facts = [("Schedule", str(found.get("schedule"))), ("Epochs", words.count(found.get("epochs")))]
-    return {"lr_plots": [_plot("schedule", f"The learning rate over {len(rates) / per_epoch:g} epochs", figure)], "facts": facts}
+    return {
+        "lr_plots": [_plot("schedule", f"The learning rate over {len(rates) / per_epoch:g} epochs", figure)],
+        "facts": facts,
+    }
 
 
 # ------------------------------------------------------------------------------------------------ ablate
@@ -211,7 +233,7 @@ def _ablate(found: Mapping[str, Any]) -> Values:
     sizes = [str(size) for size in words.listing(found.get("per_class"))]
     x = _numbers(found.get("mean_per_class"))
     metric = str(found.get("metric") or "accuracy")
-    percent = metric not in ("log_loss", "ece")
+    percent = metric not in METRICS or METRICS[metric].percent
     lines = [_arm_line(name, i, arm, x) for i, (name, arm) in enumerate(arms.items())]
     plots = []
     if x and lines:
@@ -227,7 +249,10 @@ def _ablate(found: Mapping[str, Any]) -> Values:
             size,
             words.count(words.listing(found.get("pictures"))[i]),
             words.count(words.listing(found.get("steps"))[i]),
-            [(shown(words.listing(arm.get("mean"))[i]), _interval(words.listing(arm.get("ci95"))[i], percent)) for arm in arms.values()],
+            [
+                (shown(words.listing(arm.get("mean"))[i]), _interval(words.listing(arm.get("ci95"))[i], percent))
+                for arm in arms.values()
+            ],
         )
         for i, size in enumerate(sizes)
     ]
@@ -270,8 +295,8 @@ def _interval(ends: Any, percent: bool) -> str:
 
 
 def _title(metric: str) -> str:
-    titles = {"auc": "ROC AUC", "f1": "Macro F1", "top5": "Top-5 accuracy", "ece": "Calibration error"}
-    return titles.get(metric, metric.replace("_", " ").capitalize())
+    title = METRICS[metric].title if metric in METRICS else metric
+    return title[:1].upper() + title[1:]
 
 
 def _plot(name: str, label: str, figure: Any) -> Plot:

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from crossfade.errors import ConfigError
-from crossfade.report import inline, record, words
+from crossfade.report import inline, methods, record, words
 from crossfade.report.sections import confusion, curves, facts, fairness, mixing, results
 from crossfade.report.sections import data as pictures
 from crossfade.report.sections.plot import Plot, Runs
@@ -35,7 +35,7 @@ def write_report(folder: Path) -> Path:
     """Write `report.html`, and its figures as SVG files, into the folder of a training or of a comparison.
 
     Args:
-        folder: what `crossfade train` or `crossfade compare` left. Missing pieces are named on the page.
+        folder: what `crossfade train`, `compare`, `check`, `lr` or `ablate` left. Missing pieces are named on the page.
 
     Returns:
         The path of the page.
@@ -45,8 +45,7 @@ def write_report(folder: Path) -> Path:
         ConfigError: nothing can be written there.
     """
     folder = Path(folder)
-    found = record.read(folder)
-    page = comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)
+    page = _page(folder)
     unfinished = folder / f".{PAGE}.{os.getpid()}"
     try:
         unfinished.write_text(page.html, encoding="utf-8")
@@ -61,6 +60,13 @@ def write_report(folder: Path) -> Path:
             "Copy the folder to a place that can be written to."
         ) from error
     return folder / PAGE
+
+
+def _page(folder: Path) -> Page:
+    if (step := methods.read(folder)) is not None:
+        return _render(*step)
+    found = record.read(folder)
+    return comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)
 
 
 def comparison_page(comparison: record.Comparison) -> Page:
