@@ -153,10 +153,10 @@ def learning_rate(descents: Sequence[Descent], lr: float) -> Cause | None:
     fall, best_fall = start - own.final, start - best.final
     if best_fall < CLEARLY * fall or best_fall - fall < LEAST_GAIN * start:
         return None
-    ended = f"to {own.final:.3g}" if math.isfinite(own.final) else "to no number"
+    ended = f"to {own.final:.4g}" if math.isfinite(own.final) else "to no number"
     evidence = (
-        f"in {len(best.losses)} steps at {lr:g} the loss goes from {start:.3g} {ended}, "
-        f"at {best.lr:g} to {best.final:.3g}"
+        f"in {len(best.losses)} steps at {lr:g} the loss goes from {start:.4g} {ended}, "
+        f"at {best.lr:g} to {best.final:.4g}"
     )
     cause = TOO_HIGH if best.lr < lr else TOO_LOW
     return Cause(cause, evidence, f"Pass --lr {best.lr:g}, or look for a rate with crossfade lr --range.")
@@ -199,5 +199,5 @@ def too_few_steps(trend: float, steps: int) -> Cause | None:
     """The loss still falls."""
     if trend >= 0:
         return None
-    evidence = f"after {steps:,} steps the loss still falls, by {100 * -math.expm1(trend):.0f} % an epoch"
+    evidence = f"after {steps:,} steps the loss still falls, by {100 * -math.expm1(trend):.2g} % an epoch"
     return Cause(SHORT, evidence, "Pass more --epochs, or a smaller --batch-size.")

@@ -204,7 +204,7 @@ def sentence(result: dict[str, Any]) -> str:
         found = "the training did not end"
     else:
         fall = -100 * math.expm1(result["trend"])
-        goes = f"falls by {fall:.0f} %" if fall > 0 else f"rises by {-fall:.0f} %"
+        goes = f"falls by {fall:.2g} %" if fall > 0 else f"rises by {-fall:.2g} %"
         found = (
             f"{100 * result['train_accuracy']:.1f} % of the {pictures:,} training pictures are named rightly after "
             f"{result['epochs']} epochs (bound: above {100 * result['bound']:g} %), and the loss {goes} an epoch"

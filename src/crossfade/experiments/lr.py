@@ -19,7 +19,7 @@ from crossfade.training.keeper import chosen_metric
 from crossfade.training.optimise import DEFAULT_LR, schedule_to_draw
 from crossfade.training.run import Bench, train_one
 
-MEMORY = 0.9  # of the smoothed loss
+MEMORY = 0.85  # of the smoothed loss: six or seven steps
 EXPLODED = 3.0  # times the lowest smoothed loss
 SETTLED = 5  # steps before which nothing is concluded
 LEAST_FALL = 0.02  # of the first loss

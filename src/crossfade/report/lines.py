@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from crossfade.report.style import INK, MUTED, PALETTE, styled
 from crossfade.report.words import line
 
-LEFT, WIDTH = 0.115, 0.68
+LEFT, WIDTH = 0.135, 0.66
 APART = 0.085  # of the height: two names one above the other
 
 
@@ -70,18 +70,16 @@ def lines_figure(
         wide: without room for names at the right.
     """
     figure = Figure(figsize=(5, 3.1))
-    ax = figure.add_axes((LEFT, 0.165, 0.87 if wide else WIDTH, 0.68))
+    ax = figure.add_axes((LEFT, 0.165, 0.855 if wide else WIDTH, 0.68))
     scale = 100 if percent else 1
     for one in lines:
         _draw(ax, one, scale)
     ax.set_title(title, x=-LEFT / ax.get_position().width)
     ax.set_xlabel(xlabel)
     ax.margins(x=0.02)
-    _axis(ax.xaxis, log_x, xticks)
-    if log_y:
-        ax.set_yscale("log")
-    _axis(ax.yaxis, log_y, (), percent)
     ax.set_ylim(*(None if end is None else scale * end for end in ylim))
+    _axis(ax.xaxis, log_x, xticks)
+    _axis(ax.yaxis, log_y, (), percent)
     for mark in marks:
         _mark(ax, mark, scale)
     _names(ax, lines, scale)
@@ -150,12 +148,18 @@ def _names(ax: Axes, lines: Sequence[Line], scale: float) -> None:
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
-    """Ascending heights, moved up as far as needed to stand `APART`, and then down again from the top."""
-    found: list[float] = []
+    """Ascending heights, moved to stand `APART`: those that would overlap stand about their mean."""
+    groups: list[list[float]] = []
     for height in heights:
-        found.append(max(height, found[-1] + APART) if found else height)
-    top = 1 + APART / 2
-    for i in reversed(range(len(found))):
-        found[i] = min(found[i], top)
-        top = found[i] - APART
-    return found
+        groups.append([height])
+        while len(groups) > 1 and _bottom(groups[-1]) - _top(groups[-2]) < APART:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_bottom(group) + i * APART for group in groups for i in range(len(group))]
+
+
+def _bottom(group: Sequence[float]) -> float:
+    return sum(group) / len(group) - (len(group) - 1) * APART / 2
+
+
+def _top(group: Sequence[float]) -> float:
+    return _bottom(group) + (len(group) - 1) * APART

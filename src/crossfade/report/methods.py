@@ -80,10 +80,10 @@ def _check(found: Mapping[str, Any]) -> Values:
     plots = []
     if losses:
         epochs = [float(epoch) for epoch in range(1, len(losses) + 1)]
-        positive = bool(np.nanmin(losses, initial=np.inf) > 0)
+        low, high = float(np.nanmin(losses)), float(np.nanmax(losses))
         figure = lines_figure(
             [Line("training loss", epochs, losses, PALETTE[1])], title="Does the loss keep falling?", xlabel="epoch",
-            log_y=positive,
+            log_y=0 < 3 * low < high, ylim=(None, None) if 3 * low < high else (0, 1.1 * high),
         )  # fmt: skip
         plots.append(_plot("loss", f"Training loss by epoch, from {losses[0]:.3g} to {losses[-1]:.3g}", figure))
         lines = [
@@ -100,7 +100,7 @@ def _check(found: Mapping[str, Any]) -> Values:
     probes = [words.mapping(one) for one in words.listing(found.get("probes"))]
     return {
         "passed": bool(found.get("passed")),
-        "sentence": str(found.get("sentence") or ""),
+        "sentence": str(found.get("sentence") or "").partition(": ")[2],
         "causes": [words.mapping(cause) for cause in words.listing(found.get("causes"))],
         "facts": _check_facts(found, bound),
         "check_plots": plots,
@@ -137,7 +137,7 @@ def _probes(probes: list[dict[str, Any]], lr: float | None) -> list[Plot]:
     if not any(len(one.y) for one in lines):
         return []
     start = next(one.y[0] for one in lines if len(one.y))
-    figure = lines_figure(lines, title="Other learning rates", xlabel="step", ylim=(0, 1.6 * start))
+    figure = lines_figure(lines, title="Other learning rates", xlabel="step", ylim=(0, 1.25 * start))
     return [_plot("probes", "Training loss by step of short trainings at other rates", figure)]
 
 
@@ -171,13 +171,8 @@ def _sweep(found: Mapping[str, Any]) -> Values:
     plots = []
     for key, lines, label in (("step", by_step, "step"), ("epoch", by_epoch, "epoch")):
         if any(len(one.y) for one in lines):
-            top = (
-                (None, 1.25 * first)
-                if any(np.nanmax(one.y, initial=0) > 1.25 * first for one in lines)
-                else (None, None)
-            )
             title = f"Training loss, {label} by {label}"
-            figure = lines_figure(lines[:SHADES], title=title, xlabel=label, ylim=top)
+            figure = lines_figure(lines[:SHADES], title=title, xlabel=label, ylim=(0, 1.25 * first))
             plots.append(_plot(f"loss-by-{key}", f"{title}, at {', '.join(values)}", figure))
     return {"lr_plots": plots, "rows": rows, "metric": str(found.get("metric") or "")}
 
