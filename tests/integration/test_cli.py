@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +95,30 @@ def test_train_predict_report(call: Call, corners: Path, tmp_path: Path) -> None
     assert sum(rows[0]["classes"].values()) == pytest.approx(1, abs=1e-4)
     assert Path("found.csv").read_text().splitlines()[0] == "path,refused,corner0,corner1,corner2"
     assert len(Path("found.csv").read_text().splitlines()) == 3
+
+
+def test_two_classes_are_told_by_their_auc(call: Call, tmp_path: Path) -> None:
+    data = write_corners(tmp_path / "data", classes=2)
+    longer = ["9" if value == "1" else value for value in QUICK]
+    code, out, err = call("train", data, *longer, "--patience", "1", "--lr", "0.01", "--out", "run")
+    assert code == 0
+    assert re.search(r"^val ROC AUC \d+\.\d\d %, accuracy \d+\.\d\d % \(last epoch\), ", out, re.M)
+    assert re.search(r"val +\d+\.\d%, ROC AUC \d+\.\d%", err)
+    summary = json.loads(Path("run", "summary.json").read_text())
+    told = f"stopped after epoch {summary['stopped_early']}: ROC AUC was best in epoch {summary['best_epoch']}"
+    assert told in err
+    code, out, _ = call("compare", data, *QUICK, "--out", "c", "--seeds", "2", "--arm", "none", "--arm", "mixup")
+    assert code == 0
+    assert out.splitlines()[0].split()[:3] == ["arm", "ROC", "AUC"]
+    assert "points of ROC AUC" in out
+
+
+def test_a_metric_that_these_pictures_have_not_is_refused_before_anything_is_removed(call: Call, corners: Path) -> None:
+    assert call("train", corners, *QUICK, "--out", "run")[0] == 0
+    code, _, err = call("train", corners, *QUICK, "--out", "run", "--force", "--metric", "top5")
+    assert code == 2
+    assert "metric: top5 says nothing of 3 classes" in err
+    assert Path("run", "summary.json").exists()
 
 
 def test_predict_on_a_run_of_another_version(call: Call, corners: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments.compare import Comparison, arm_folder, compare
+from crossfade.experiments.compare import Comparison, arm_folder, compare, summarise
 from crossfade.report import write_report
 from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig
@@ -62,10 +62,32 @@ def test_the_summary_has_the_promised_keys(finished: tuple[Path, dict]) -> None:
     for arm in stored["arms"].values():
         assert {"seeds", "mean", "ci95", "initial_weights", "seconds"} <= set(arm)
         assert arm["mean"] == pytest.approx(np.mean(arm["seeds"]))
+        assert set(arm["metrics"]) == {"accuracy", "auc", "f1", "log_loss", "ece"}
+        assert arm["metrics"]["accuracy"] == {key: arm[key] for key in ("seeds", "mean", "ci95")}
+    assert stored["metric"] == "accuracy"
     difference = stored["differences"]["cutmix - none"]
     expected = np.subtract(stored["arms"]["cutmix"]["seeds"], stored["arms"]["none"]["seeds"])
     assert difference["mean"] == pytest.approx(expected.mean())
     assert difference["n"] == 2
+    assert set(difference) == {"mean", "ci95", "bootstrap95", "seeds_needed", "n"}
+
+
+def summaries(*losses: float | None) -> dict[tuple[str, int], dict]:
+    """Runs of two arms over seeds, arm after arm, with these log losses."""
+    keys = [(arm, seed) for arm in ("none", "mixup") for seed in range(len(losses) // 2)]
+    judged = {"part": "val", "epoch": "last", "metric": "log_loss", "accuracy": 0.5, "auc": None}
+    run = {"initial_weights": "", "seconds": 1.0}
+    return {key: {**run, "judged": {**judged, "log_loss": loss}} for key, loss in zip(keys, losses, strict=True)}
+
+
+def test_a_comparison_by_its_loss_is_won_by_the_lower_one() -> None:
+    comparison = Comparison(("none", "mixup"), (0, 1, 2), CONFIG)
+    summary = summarise(comparison, summaries(0.9, 0.8, 1.0, 0.5, 0.41, 0.6))
+    assert summary["metric"] == "log_loss"
+    assert summary["arms"]["mixup"]["seeds"] == [0.5, 0.41, 0.6]
+    assert summary["differences"]["mixup - none"]["mean"] == pytest.approx(-0.39667, abs=1e-5)
+    assert summary["verdict"].startswith("mixup helps: -0.397 log loss")
+    assert math.isnan(summary["arms"]["none"]["metrics"]["auc"]["mean"])
 
 
 def test_the_same_comparison_gives_the_same_numbers(corners: Path, finished: tuple[Path, dict], tmp_path: Path) -> None:

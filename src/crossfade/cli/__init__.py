@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-COMMANDS = ("demo", "scan", "preview", "check", "lr", "ablate", "train", "compare", "predict", "report", "doctor")
+COMMANDS = (
+    "demo", "scan", "preview", "check", "lr", "ablate", "train", "resume", "compare", "predict", "report", "doctor",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,11 +24,14 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors of ours are one sentence on standard error."""
     try:
-        return _run(arguments)
+        with _stopped_by_sigterm():
+            return _run(arguments)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "crossfade":
             raise
         return _say(f"{error.name} is not installed. Run: pip install 'crossfade[workbench]'.", 1)
+    except _Terminated:
+        return _say("stopped by SIGTERM", 143)
     except KeyboardInterrupt:
         return _say("stopped by Ctrl-C", 130)
     except BrokenPipeError:
@@ -36,6 +45,27 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         return _say(f"{error.strerror or error}{place}. What was written before stands.", 1)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM ends what runs as Ctrl-C does, so that what is half done is cleared away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:
@@ -79,6 +109,7 @@ _HELP = {
     "lr": "Find the learning rate: a few side by side, or a range test; or draw a schedule.",
     "ablate": "Does more data help, or more mixing? Arms compared on fewer and more pictures.",
     "train": "Train one network.",
+    "resume": "Go on with a training or a comparison that was stopped.",
     "compare": "Train several arms fairly and say whether mixing helps.",
     "predict": "Name the classes of single pictures with a trained run.",
     "report": "Write the page of a run or a comparison again.",

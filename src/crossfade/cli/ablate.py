@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -42,7 +43,7 @@ def ablate(
         if key in extra:
             raise ConfigError(f"ablate: takes {instead}, not {key}. Got {key} = {extra[key]!r} in {config}.")
 
-    from crossfade.cli.steps import run_ablation
+    from crossfade.cli.steps import open_step, run_ablation
     from crossfade.experiments.ablate import Ablation
 
     asked = Ablation(
@@ -51,7 +52,9 @@ def ablate(
         seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)),
         settings,
     )
-    run_ablation(data, asked, check_outside(out or free_name(data, "ablate"), data), force=force)
+    folder = check_outside(out or free_name(data, "ablate"), data)
+    bench = open_step("ablate", data, settings, folder, force=force)
+    run_ablation(bench, asked, folder, ["crossfade", *sys.argv[1:]])
 
 
 def sizes_of(value: Any) -> list[int | None]:

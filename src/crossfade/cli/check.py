@@ -38,7 +38,9 @@ def check(
     """
     settings = read_config_for("check", config, flags, {**OWN, **PLAIN})
 
-    from crossfade.cli.steps import run_check
+    from crossfade.cli.steps import open_step, run_check
     from crossfade.experiments.check import Check
 
-    return run_check(data, Check(settings, bound), check_outside(out or free_name(data, "check"), data), force=force)
+    asked = Check(settings, bound)
+    folder = check_outside(out or free_name(data, "check"), data)
+    return run_check(open_step("check", data, settings, folder, force=force), asked, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import Annotated
 
@@ -50,14 +49,14 @@ def compare(
         if key in extra:
             raise ConfigError(f"compare: takes {instead}, not {key}. Got {key} = {extra[key]!r} in {config}.")
 
-    from crossfade.cli.work import run_comparison
+    from crossfade.cli.work import open_bench_into, run_comparison
+    from crossfade.experiments.compare import Comparison
+    from crossfade.training.record import write_command
 
-    run_comparison(
-        data,
-        settings,
-        arm or arms_of(extra.get("arm", DEFAULT_ARMS)),
-        seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)),
-        check_outside(out or free_name(data, "compare"), data),
-        force=force,
-        command=shlex.join(["crossfade", *sys.argv[1:]]),
-    )
+    arms = arm or arms_of(extra.get("arm", DEFAULT_ARMS))
+    comparison = Comparison(arms, seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)), settings)
+    folder = check_outside(out or free_name(data, "compare"), data)
+    command = ["crossfade", *sys.argv[1:]]
+    bench = open_bench_into(data, settings, folder, force=force)
+    write_command(folder, "compare", data, command)
+    run_comparison(bench, comparison, folder, command)

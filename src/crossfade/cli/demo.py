@@ -19,9 +19,11 @@ def demo(
     """Compare none, mixup and cutmix on 1,797 handwritten digits, ten training pictures of each."""
     from crossfade.cli.options import free_folder, seeds_of
     from crossfade.cli.progress import say
-    from crossfade.cli.work import run_comparison
+    from crossfade.cli.work import open_bench_into, run_comparison
+    from crossfade.experiments.compare import Comparison
     from crossfade.experiments.demo import write_digits
     from crossfade.training.config import RunConfig
+    from crossfade.training.record import write_command
 
     pictures = write_digits(out / "digits")
     say(f"{pictures}: scikit-learn's handwritten digits, 8 x 8 pixels; 10 training pictures of each are used")
@@ -29,4 +31,7 @@ def demo(
         model="cnn4", epochs=epochs, batch_size=25, lr=2e-3, flip=False, pad=0, val=0.5, per_class=10, size=8
     )
     folder = free_folder(out / "run")
-    run_comparison(pictures, config, ARMS, seeds_of(seeds), folder, force=False, command="crossfade demo")
+    comparison = Comparison(ARMS, seeds_of(seeds), config)
+    bench = open_bench_into(pictures, config, folder, force=False)
+    write_command(folder, "compare", pictures, ["crossfade", "demo"])
+    run_comparison(bench, comparison, folder, ["crossfade", "demo"])

@@ -63,14 +63,15 @@ def lr(
         )
     folder = check_outside(out or free_name(data, "lr"), data)
 
-    from crossfade.cli.steps import run_range, run_sweep
+    from crossfade.cli.steps import open_step, run_range, run_sweep
     from crossfade.experiments.lr import Range, Sweep
 
     if range:
         asked_for = {"low": low, "high": high, "steps": steps}
         test = Range(settings, **{name: value for name, value in asked_for.items() if value is not None})
-        return run_range(data, test, folder, force=force)
-    return run_sweep(data, Sweep(settings, numbers_of("values", values or VALUES)), folder, force=force)
+        return run_range(open_step("lr", data, settings, folder, force=force), test, folder)
+    several = Sweep(settings, numbers_of("values", values or VALUES))
+    return run_sweep(open_step("lr", data, settings, folder, force=force), several, folder)
 
 
 def _check_range_only(wanted: bool, **options: float | None) -> None:

@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossfade.training.metrics import Metric
 
 Tick = Callable[[int, int], None]
 
@@ -37,15 +40,19 @@ def bar(what: str) -> Iterator[Tick]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def epoch_line(label: str, epochs: int) -> Callable[[Mapping[str, Any]], None]:
-    """Prints one line for each epoch of a training."""
+def epoch_line(label: str, epochs: int, metric: Metric | None = None) -> Callable[[Mapping[str, Any]], None]:
+    """Prints one line for each epoch of a training, with the metric it is judged by beside the accuracy."""
+    from crossfade.report.words import scored
 
     def show(line: Mapping[str, Any]) -> None:
         train, val = line["train"], line["val"]
+        also = metric is not None and metric.name != "accuracy"
+        judged = f", {metric.title} {scored(val[metric.name], metric)}" if also else ""
         say(
             f"  {label}  epoch {line['epoch']:{len(str(epochs))}d}/{epochs}  loss {train['loss']:.4f}"
             f"  train {100 * train['accuracy_by_label_weight']:5.1f}% (weighed by labels)"
-            f"  val {100 * val['accuracy']:5.1f}%  {line['seconds']:.1f} s  {line['images_per_second']:,.0f} pictures/s"
+            f"  val {100 * val['accuracy']:5.1f}%{judged}"
+            f"  {line['seconds']:.1f} s  {line['images_per_second']:,.0f} pictures/s"
         )
 
     return show

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from crossfade.cli.progress import bar, epoch_line, say
@@ -14,15 +15,20 @@ from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sw
 from crossfade.report.words import aligned
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
-from crossfade.training.record import make_folder, write_command, write_json
+from crossfade.training.record import make_folder, write_command
+from crossfade.training.run import Bench
 
 
-def run_check(data: Path, asked: Check, folder: Path, *, force: bool) -> int:
+def open_step(kind: str, data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
+    """The bench of a new folder, in which stands what was asked for."""
+    bench = open_bench_into(data, config, folder, force=force)
+    write_command(folder, kind, data, ["crossfade", *sys.argv[1:]])
+    return bench
+
+
+def run_check(bench: Bench, asked: Check, folder: Path) -> int:
     """Check, say what was found; 0 if it passed."""
     config = asked.config
-    bench = open_bench_into(data, config, folder, force=force)
-    write_command(folder, "check", data, _argv())
-    write_json(folder / "data.json", bench.pictures.summary())
     with bar("training") as tick:
         line = epoch_line("check (val: the training pictures)", config.epochs)
         found = check(bench, asked, folder, callbacks=[Watch(epoch=line, step=tick)])
@@ -34,10 +40,8 @@ def run_check(data: Path, asked: Check, folder: Path, *, force: bool) -> int:
     return 0 if found["passed"] else 1
 
 
-def run_sweep(data: Path, asked: Sweep, folder: Path, *, force: bool) -> int:
+def run_sweep(bench: Bench, asked: Sweep, folder: Path) -> int:
     """Train with each rate; 0 if any of them is good."""
-    bench = open_bench_into(data, asked.config, folder, force=force)
-    write_command(folder, "lr", data, _argv())
     total = len(asked.values)
     with bar("training") as tick:
 
@@ -58,10 +62,8 @@ def run_sweep(data: Path, asked: Sweep, folder: Path, *, force: bool) -> int:
     return 0 if found["suggestion"] else 1
 
 
-def run_range(data: Path, asked: Range, folder: Path, *, force: bool) -> int:
+def run_range(bench: Bench, asked: Range, folder: Path) -> int:
     """Find the rates at which the loss falls; 0 if there are any."""
-    bench = open_bench_into(data, asked.config, folder, force=force)
-    write_command(folder, "lr", data, _argv())
     with bar("range test, steps") as tick:
         found = range_test(bench, asked, folder, tick=tick)
     say("")
@@ -78,16 +80,14 @@ def run_schedule(config: RunConfig, folder: Path, *, force: bool) -> int:
     return 0
 
 
-def run_ablation(data: Path, asked: Ablation, folder: Path, *, force: bool) -> None:
+def run_ablation(bench: Bench, asked: Ablation, folder: Path, command: Sequence[str]) -> None:
     """Compare at every size, print the table and what was shown."""
-    bench = open_bench_into(data, asked.config, folder, force=force)
-    write_command(folder, "ablate", data, _argv())
 
     def on_run(size: str, arm: str, seed: int) -> list[Callback]:
         return [Watch(epoch=epoch_line(f"{size} a class, {arm}, seed {seed}", asked.config.epochs))]
 
     say(f"sizes: {', '.join(map(size_name, asked.sizes))} pictures a class")
-    found = ablate(bench, asked, folder, commands=[shlex.join(_argv())], on_run=on_run)
+    found = ablate(bench, asked, folder, commands=[shlex.join(command)], on_run=on_run)
     say("")
     rows = [("a class", "pictures", "steps", *found["arms"])]
     for i, size in enumerate(found["per_class"]):
@@ -97,7 +97,3 @@ def run_ablation(data: Path, asked: Ablation, folder: Path, *, force: bool) -> N
     for words in [*found["notes"], *found["sentences"]]:
         print(words)
     report_and_say(folder)
-
-
-def _argv() -> list[str]:
-    return ["crossfade", *sys.argv[1:]]

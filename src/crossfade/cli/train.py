@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from crossfade.cli.options import ConfigFile, DataFolder, Force, Out, TrainFlags, check_outside, free_name, read_config
 
 
@@ -11,22 +13,13 @@ def train(
     """Train one network and write its run folder, with a page about it."""
     settings, _ = read_config(config, flags)
 
-    from crossfade.cli.progress import bar, epoch_line, say
-    from crossfade.cli.work import open_bench_into, report_and_say
+    from crossfade.cli.work import open_bench_into, run_training
     from crossfade.mixing.registry import policy_from_spec
-    from crossfade.training.callbacks import Watch
-    from crossfade.training.record import write_json
-    from crossfade.training.run import train_one
+    from crossfade.training.record import write_command, write_json
 
     policy_from_spec(settings.mix)
     folder = check_outside(out or free_name(data, "train"), data)
     bench = open_bench_into(data, settings, folder, force=force)
+    write_command(folder, "train", data, ["crossfade", *sys.argv[1:]])
     write_json(folder / "data.json", bench.pictures.summary())
-    with bar(f"{settings.model}, {settings.mix}") as tick:
-        watch = Watch(epoch=epoch_line(settings.mix, settings.epochs), step=tick)
-        summary = train_one(bench, settings, folder, callbacks=[watch])
-    judged = summary["judged"]
-    accuracy, seconds = f"{100 * judged['accuracy']:.2f} %", f"{summary['seconds']:.1f} s"
-    say("")
-    print(f"{judged['part']} accuracy {accuracy} ({judged['epoch']} epoch), {seconds}")
-    report_and_say(folder)
+    run_training(bench, settings, folder)

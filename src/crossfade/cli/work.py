@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,10 @@ from crossfade.report import summary_table, write_report
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
+from crossfade.training.keeper import chosen_metric
+from crossfade.training.metrics import METRICS
 from crossfade.training.record import check_folder, make_folder
-from crossfade.training.run import Bench, build_model, open_bench
+from crossfade.training.run import Bench, build_model, open_bench, train_one
 
 
 def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
@@ -54,16 +57,34 @@ def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool)
     check_folder(folder, force=force)
     bench = open_bench(open_pictures_with_bar(data, config), config)
     build_model(bench, config)
+    chosen_metric(config, bench.pictures)
     make_folder(folder, force=force)
     return bench
 
 
+def run_training(bench: Bench, config: RunConfig, folder: Path, *, resume: bool = False) -> None:
+    """Train under a bar, print what came of it and say where the page is."""
+    metric = chosen_metric(config, bench.pictures)
+    with bar(f"{config.model}, {config.mix}") as tick:
+        watch = Watch(epoch=epoch_line(config.mix, config.epochs, metric), step=tick)
+        summary = train_one(bench, config, folder, callbacks=[watch], resume=resume)
+    judged = summary["judged"]
+    told = ", ".join(
+        f"{METRICS[name].title} " + (f"{100 * judged[name]:.2f} %" if METRICS[name].percent else f"{judged[name]:.4f}")
+        for name in dict.fromkeys((metric.name, "accuracy"))
+    )
+    say("")
+    if "stopped_early" in summary:
+        say(f"stopped after epoch {summary['stopped_early']}: {metric.title} was best in epoch {summary['best_epoch']}")
+    print(f"{judged['part']} {told} ({judged['epoch']} epoch), {summary['seconds']:.1f} s")
+    report_and_say(folder)
+
+
 def run_comparison(
-    data: Path, config: RunConfig, arms: Sequence[str], seeds: Sequence[int], folder: Path, *, force: bool, command: str
+    bench: Bench, comparison: Comparison, folder: Path, command: Sequence[str], *, resume: bool = False
 ) -> None:
-    """Compare, print the table and say where the page is."""
-    comparison = Comparison(list(arms), list(seeds), config)
-    bench = open_bench_into(data, config, folder, force=force)
+    """Compare under a bar, print the table and say where the page is."""
+    metric = chosen_metric(comparison.config, bench.pictures)
     total = len(comparison.arms) * len(comparison.seeds)
     with bar("training") as tick:
         count = 0
@@ -72,10 +93,10 @@ def run_comparison(
             nonlocal count
             count += 1
             before = count - 1
-            line = epoch_line(f"{arm}, seed {seed}", config.epochs)
+            line = epoch_line(f"{arm}, seed {seed}", comparison.config.epochs, metric)
             return [Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))]
 
-        summary = compare(bench, comparison, folder, commands=[command], on_run=on_run)
+        summary = compare(bench, comparison, folder, commands=[shlex.join(command)], on_run=on_run, resume=resume)
     say("")
     print(summary_table(summary))
     report_and_say(folder)

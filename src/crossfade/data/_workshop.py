@@ -10,12 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from crossfade.disk import lock as lock_folder
 from crossfade.errors import CacheError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _BUILDING = ".building-"
 _STALE_SECONDS = 7 * 24 * 3600
@@ -80,7 +76,7 @@ def _locked_folder(home: Path) -> tuple[Path, int | None]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=home))
         try:
-            lock = _lock(folder)
+            lock = lock_folder(folder)
         except OSError:  # cleared away by another process before it was locked
             if folder.exists():
                 raise
@@ -91,30 +87,10 @@ def _locked_folder(home: Path) -> tuple[Path, int | None]:
             os.close(lock)
 
 
-def _lock(folder: Path) -> int | None:
-    """Lock a folder for this process, until it closes the handle or ends; None where locks are not to be had.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
-    if fcntl is None:
-        return None
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise
-    except OSError:  # a file system without locks
-        os.close(handle)
-        return None
-    return handle
-
-
 def _clear_abandoned(home: Path) -> None:
     for folder in home.glob(_BUILDING + "*"):
         with suppress(OSError):
-            lock = _lock(folder)
+            lock = lock_folder(folder)
             if lock is not None or time.time() - folder.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
             if lock is not None:

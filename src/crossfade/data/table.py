@@ -8,15 +8,19 @@ of a name that are no UTF-8 stay the bytes they were (Python's surrogateescape).
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+from crossfade.disk import write_whole
 
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file (UTF-8).
+    """Write a CSV file (UTF-8), whole or not at all.
 
     Args:
         path: replaced if it is there.
@@ -26,10 +30,11 @@ def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Itera
     Raises:
         OSError: it cannot be written.
     """
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow([_quoted(name) for name in header])
-        writer.writerows([_quoted(cell) for cell in row] for row in rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([_quoted(name) for name in header])
+    writer.writerows([_quoted(cell) for cell in row] for row in rows)
+    write_whole(Path(path), text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[dict[str, str]]:

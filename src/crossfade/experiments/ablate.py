@@ -19,6 +19,7 @@ from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.metrics import METRICS, Metric
+from crossfade.training.resume import begin
 from crossfade.training.run import Bench, open_bench
 
 ALL = "all"
@@ -134,8 +135,7 @@ def ablate(
     config = asked.config
     lists = {"arm": list(asked.arms), "seeds": list(asked.seeds), "sizes": list(map(size_name, asked.sizes))}
     head = {**config.as_dict(), "mix": None, "seed": None, "per_class": None, **lists}
-    record.write_head(folder, bench.pictures, head, bench.environment)
-    record.write_json(folder / "data.json", bench.pictures.summary())
+    begin(bench, head, folder)
     sizes, notes = cut(bench.pictures, asked.sizes)
     done: dict[str, dict[str, Any]] = {}
     result: dict[str, Any] = {}
@@ -147,6 +147,7 @@ def ablate(
             own,
             folder / size.name,
             commands=commands,
+            resume=True,
             on_run=None if on_run is None else lambda arm, seed, name=size.name: on_run(name, arm, seed),
         )
         result = {
@@ -184,6 +185,7 @@ def summarise(sizes: Sequence[Size], found: Sequence[Mapping[str, Any]], config:
         "seeds": first["seeds"],
         "arms": arms,
         "verdicts": [one["verdict"] for one in found],
+        "headline": headline(totals, arms, baseline, metric),
         "sentences": sentences([size.name for size in sizes], arms, baseline, metric),
     }
 
@@ -197,6 +199,27 @@ def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -
     told += [_more_mixing(arm, names, arms, baseline, metric) for arm in arms if arm != baseline]
     told += [said for arm in arms if arm != baseline if (said := _instead(arm, names, arms, baseline, metric))]
     return told
+
+
+def headline(totals: Sequence[int], arms: Arms, baseline: str, metric: Metric) -> str:
+    """In a few words: what more data does to the baseline, and what mixing does to anything."""
+    rows = arms[baseline]["seeds"]
+    words = []
+    if len(totals) > 1:
+        _, interval = _gain(_column(rows, -1), _column(rows, 0), metric)
+        words.append("More data helps" if interval and interval[0] > 0 else "That more data helps was not shown")
+    mixing = [
+        _gain(_column(arms[arm]["seeds"], i), _column(rows, i), metric)[1]
+        for arm in arms
+        if arm != baseline
+        for i in range(len(totals))
+    ]
+    if mixing:
+        helps = sum(interval is not None and interval[0] > 0 for interval in mixing)
+        places = f"at {helps} of {len(mixing)} places" if helps < len(mixing) else "everywhere"
+        words.append(f"mixing helps {places}" if helps else "that mixing helps was not shown")
+    told = "; ".join(words) or "nothing was compared"
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _gain(treated: Sequence[float], other: Sequence[float], metric: Metric) -> tuple[float, Interval | None]:
@@ -243,7 +266,7 @@ def _instead(arm: str, names: Sequence[str], arms: Arms, baseline: str, metric: 
             if more and held and more[0] > 0 and held[0] > -MARGIN:
                 return (
                     f"{arm} with {names[few]} pictures a class does as well as {baseline} with {names[many]}: "
-                    f"{_amount(gain, metric)} (95% CI {_amount(held[0], metric)} to {_amount(held[1], metric)})"
+                    f"{_amount(gain, metric)} (95% CI {_ends(held, metric)})"
                 )
     return ""
 
@@ -252,7 +275,7 @@ def _shown(what: str, gain: float, interval: Interval | None, metric: Metric) ->
     amount = _amount(gain, metric)
     if interval is None:
         return f"{amount} with one seed, which is an anecdote"
-    evidence = f"{amount} (95% CI {_amount(interval[0], metric)} to {_amount(interval[1], metric)})"
+    evidence = f"{amount} (95% CI {_ends(interval, metric)})"
     if interval[0] > 0:
         return f"{what} helps: {evidence}"
     return f"{what} hurts: {evidence}" if interval[1] < 0 else f"no gain was shown: {evidence}"
@@ -261,6 +284,11 @@ def _shown(what: str, gain: float, interval: Interval | None, metric: Metric) ->
 def _amount(gain: float, metric: Metric) -> str:
     """A gain as it is printed, never -0.0; of a metric where lower is better, a gain is a fall."""
     return f"{round(100 * gain, 1) + 0.0:+.1f} points" if metric.percent else f"{round(gain, 3) + 0.0:+.3f}"
+
+
+def _ends(interval: Interval, metric: Metric) -> str:
+    low, high = (_amount(end, metric).removesuffix(" points") for end in interval)
+    return f"{low} to {high}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.optimise import DEFAULT_LR
+from crossfade.training.resume import begin
 from crossfade.training.run import Bench, train_one
 
 RUN = "run"
@@ -105,7 +106,7 @@ def on_itself(bench: Bench) -> Bench:
 
 
 def check(bench: Bench, asked: Check, folder: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, Any]:
-    """Train, judge, and where it fails look for the cause.
+    """Train, judge, and where it fails look for the cause; a training that was stopped goes on.
 
     Args:
         bench: with the pictures to be fitted as its training part.
@@ -114,8 +115,8 @@ def check(bench: Bench, asked: Check, folder: Path, *, callbacks: Sequence[Callb
     Returns:
         What is also in `check.json`.
     """
+    begin(bench, {**asked.config.as_dict(), "bound": asked.bound}, folder)
     config, bench = replace(asked.config, choose="last"), on_itself(bench)
-    record.write_head(folder, bench.pictures, config.as_dict(), bench.environment)
     looks = causes.look(bench, config)
     weights = causes.moved(bench, config)
     fit = _fit(bench, config, folder / RUN, callbacks) if weights[1] else Fit([], letter="no weight may be trained")
@@ -149,7 +150,7 @@ def _fit(bench: Bench, config: RunConfig, folder: Path, callbacks: Sequence[Call
     folder.mkdir(exist_ok=True)
     hits, letter = None, ""
     try:
-        summary = train_one(bench, config, folder, callbacks=callbacks)
+        summary = train_one(bench, config, folder, callbacks=callbacks, resume=True)
         hits = round(summary["judged"]["accuracy"] * len(bench.pictures.split.test))
     except TrainingError as error:
         letter = str(error)

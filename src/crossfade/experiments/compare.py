@@ -16,6 +16,7 @@ from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.metrics import METRICS
+from crossfade.training.resume import alone_in, check_same, finished, has_begun
 from crossfade.training.run import Bench, train_one
 
 BASELINE = "none"
@@ -62,33 +63,37 @@ def compare(
     *,
     commands: Sequence[str] = (),
     on_run: OnRun | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train every arm for every seed, all arms of a seed before the next one.
 
-    Writes into `folder`, an empty one made by `record.make_folder`.
+    Writes into `folder`, made by `record.make_folder`.
 
     Args:
         commands: what the user typed, for the record.
         on_run: called before each training with (arm, seed); gives the callbacks of that training.
+        resume: go on from what is there: trainings that are finished are kept, one that was stopped goes on.
 
     Returns:
         The summary, which is also in `summary.json`.
     """
-    config = comparison.config
-    table = {
-        **config.as_dict(),
-        "mix": None,
-        "seed": None,
-        "arm": list(comparison.arms),
-        "seeds": list(comparison.seeds),
-    }
-    record.write_head(folder, bench.pictures, table, bench.environment)
-    record.write_json(folder / "data.json", bench.pictures.summary())
+    with alone_in(folder):
+        if resume and has_begun(folder):
+            check_same(folder, _table(comparison), bench.pictures)
+        else:
+            record.write_json(folder / "data.json", bench.pictures.summary())
+            record.write_head(folder, bench.pictures, _table(comparison), bench.environment)
+        return _train_all(bench, comparison, folder, commands, on_run, resume)
+
+
+def _train_all(
+    bench: Bench, comparison: Comparison, folder: Path, commands: Sequence[str], on_run: OnRun | None, resume: bool
+) -> dict[str, Any]:
     found: dict[tuple[str, int], dict[str, Any]] = {}
     summary: dict[str, Any] = {}
     for done, seed in enumerate(comparison.seeds, start=1):
         for arm in comparison.arms:
-            found[arm, seed] = _run(bench, comparison, arm, seed, folder, on_run)
+            found[arm, seed] = _run(bench, comparison, arm, seed, folder, on_run, resume)
             _check_fair({name: run for (name, its_seed), run in found.items() if its_seed == seed})
         # Written seed by seed, so that what is done is not lost if the rest fails or is stopped.
         so_far = replace(comparison, seeds=comparison.seeds[:done])
@@ -97,15 +102,21 @@ def compare(
     return summary
 
 
+def _table(comparison: Comparison) -> dict[str, Any]:
+    """What all trainings have in common, and what they differ in."""
+    several = {"arm": list(comparison.arms), "seeds": list(comparison.seeds)}
+    return {**comparison.config.as_dict(), "mix": None, "seed": None, **several}
+
+
 def _run(
-    bench: Bench, comparison: Comparison, arm: str, seed: int, folder: Path, on_run: OnRun | None
+    bench: Bench, comparison: Comparison, arm: str, seed: int, folder: Path, on_run: OnRun | None, resume: bool
 ) -> dict[str, Any]:
     own = folder / arm_folder(arm) / f"seed-{seed}"
-    own.mkdir(parents=True)
+    own.mkdir(parents=True, exist_ok=resume)
     callbacks = on_run(arm, seed) if on_run is not None else ()
     config = replace(comparison.config, mix=arm, seed=seed)
     try:
-        return train_one(bench, config, own, callbacks=callbacks)
+        return train_one(bench, config, own, callbacks=callbacks, resume=resume)
     except TrainingError as error:
         raise TrainingError(f"{arm}, seed {seed}: {error}") from error
 
@@ -160,6 +171,12 @@ def _check_fair(runs: Mapping[str, Mapping[str, Any]]) -> None:
             f"compare: all arms of a seed must begin with the same weights. Got {hashes}. "
             "Did the file of weights change while the comparison ran?"
         )
+
+
+def is_finished(folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> bool:
+    """Whether the comparison in `folder` has a summary of all its trainings."""
+    summary = finished(folder)
+    return summary is not None and list(summary["arms"]) == list(arms) and summary["seeds"] == list(seeds)
 
 
 def arm_folder(arm: str) -> str:

@@ -17,6 +17,7 @@ from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig, write_toml
 from crossfade.training.keeper import chosen_metric
 from crossfade.training.optimise import DEFAULT_LR, schedule_to_draw
+from crossfade.training.resume import begin
 from crossfade.training.run import Bench, train_one
 
 MEMORY = 0.85  # of the smoothed loss: six or seven steps
@@ -45,14 +46,11 @@ def smooth(losses: Sequence[float], memory: float = MEMORY) -> list[float]:
 class LossHistory(Callback):
     """The loss of every step, kept in a file of the run folder: a training that goes on goes on with it."""
 
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self._waiting: list[Step] = []
-
-    def on_start(self, config: RunConfig, folder: Path) -> None:
-        """Take up what an earlier part of the training left."""
+    def __init__(self, folder: Path) -> None:
         self._path = folder / LOSSES
-        if self._path.exists():
+        self._waiting: list[Step] = []
+        self.losses: list[float] = []
+        if self._path.exists():  # of an earlier part of the training
             self.losses = [math.nan if loss is None else loss for loss in record.read_json(self._path)]
 
     def on_step(self, step: Step) -> None:
@@ -110,8 +108,7 @@ def sweep(bench: Bench, asked: Sweep, folder: Path, *, on_value: OnValue | None 
         What is also in `lr.json`.
     """
     config, metric = asked.config, chosen_metric(asked.config, bench.pictures)
-    table = {**config.as_dict(), "lr": None, "values": list(asked.values)}
-    record.write_head(folder, bench.pictures, table, bench.environment)
+    begin(bench, {**config.as_dict(), "values": list(asked.values)}, folder)
     values: dict[str, Any] = {}
     for value in asked.values:
         callbacks = on_value(value) if on_value is not None else ()
@@ -130,9 +127,9 @@ def sweep(bench: Bench, asked: Sweep, folder: Path, *, on_value: OnValue | None 
 
 def _one(bench: Bench, config: RunConfig, folder: Path, callbacks: Sequence[Callback], metric: str) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    history, stopped = LossHistory(), None
+    history, stopped = LossHistory(folder), None
     try:
-        train_one(bench, config, folder, callbacks=[*callbacks, history])
+        train_one(bench, config, folder, callbacks=[*callbacks, history], resume=True)
     except TrainingError as error:
         stopped = str(error)
     lines = record.read_lines(folder / "metrics.jsonl")
@@ -212,7 +209,7 @@ def range_test(
         instead of equal steps, as in Howard & Gugger's fastai, and the loss is looked at instead of the accuracy.
     """
     config = replace(asked.config, lr=asked.high, ema=None)
-    record.write_head(folder, bench.pictures, asked.config.as_dict(), bench.environment)
+    begin(bench, asked.config.as_dict(), folder)
     seen: list[float] = []
 
     def go_on(loss: float) -> bool:

@@ -93,7 +93,7 @@ def _check(found: Mapping[str, Any]) -> Values:
         marks = [] if bound is None else [Mark(f"bound {100 * bound:g}%", y=bound)]
         figure = lines_figure(
             lines, title="Are the training pictures learned?", xlabel="epoch", percent=True, marks=marks,
-            ylim=(None, 1.03),
+            ylim=(0, 1.03),
         )  # fmt: skip
         last = words.percent(accuracies[-1]) if accuracies else words.NONE
         plots.append(_plot("accuracy", f"Training accuracy by epoch, {last} in the end", figure))
@@ -258,6 +258,7 @@ def _ablate(found: Mapping[str, Any]) -> Values:
         "seeds": len(words.listing(found.get("seeds"))),
         "arms": [(name, i % len(PALETTE)) for i, name in enumerate(arms)],
         "rows": rows,
+        "headline": str(found.get("headline") or "This ablation has not finished its first size."),
         "sentences_found": [str(one) for one in words.listing(found.get("sentences"))],
         "said": [str(one) for one in words.listing(found.get("notes"))],
         "ablate_plots": plots,

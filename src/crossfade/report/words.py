@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from crossfade.training.metrics import METRICS, Metric
+
 NONE = "\u2013"  # an en dash: no number here
 MINUS = "\u2212"
 LARGEST = sys.float_info.max
@@ -81,6 +83,44 @@ def points_interval(values: Any) -> str:
     return NONE if ends is None else f"{points(ends[0])} to {points(ends[1])}"
 
 
+def metric_of(summary: Mapping[str, Any]) -> Metric:
+    """What a comparison compares, or a training was judged by; the accuracy where that is not said."""
+    return METRICS.get(str(summary.get("metric")), METRICS["accuracy"])
+
+
+def scored(value: Any, metric: Metric) -> str:
+    """A value of a metric: 0.7449 -> "74.5%", or "0.745" where it is no share."""
+    if metric.percent:
+        return percent(value)
+    found = number(value)
+    return NONE if found is None else f"{found:.3f}"
+
+
+def scored_interval(values: Any, metric: Metric) -> str:
+    """[0.734, 0.756] -> "73.4 to 75.6%", or "0.734 to 0.756"."""
+    if metric.percent:
+        return percent_interval(values)
+    ends = pair(values)
+    return NONE if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def gap(value: Any, metric: Metric) -> str:
+    """A difference of two values of a metric: 0.0201 -> "+2.0" points, or "+0.020"."""
+    if metric.percent:
+        return points(value)
+    found = number(value)
+    if found is None:
+        return NONE
+    text = f"{found:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", MINUS)
+
+
+def gap_interval(values: Any, metric: Metric) -> str:
+    """[0.009, 0.031] -> "+0.9 to +3.1" points, or "+0.009 to +0.031"."""
+    ends = pair(values)
+    return NONE if ends is None else f"{gap(ends[0], metric)} to {gap(ends[1], metric)}"
+
+
 def duration(seconds: Any) -> str:
     """3.14 -> "3.1 s", 185 -> "3 min 05 s", 7300 -> "2 h 02 min"."""
     found = number(seconds)
@@ -144,23 +184,23 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         summary: `summary.json` of a comparison (DESIGN section 6).
 
     Returns:
-        Lines of equal columns: arm, accuracy, its 95% interval, difference to the baseline, mean seconds.
+        Lines of equal columns: arm, its score, the 95% interval, difference to the baseline, mean seconds.
     """
-    baseline = baseline_of(summary)
-    rows = [("arm", "accuracy", "95% CI", f"minus {line(baseline, 30)}", "95% CI", "seconds")]
+    baseline, metric = baseline_of(summary), metric_of(summary)
+    rows = [("arm", metric.title, "95% CI", f"minus {line(baseline, 30)}", "95% CI", "seconds")]
     differences = mapping(summary.get("differences"))
     for name, arm in mapping(summary.get("arms")).items():
         difference = mapping(differences.get(f"{name} - {baseline}"))
-        gap = points(difference.get("mean"))
+        change = gap(difference.get("mean"), metric)
         arm = mapping(arm)
         seconds = mean(listing(arm.get("seconds")))
         rows.append(
             (
                 line(name, 40),
-                percent(arm.get("mean")),
-                percent_interval(arm.get("ci95")),
-                gap if gap == NONE else f"{gap} points",
-                points_interval(difference.get("ci95")),
+                scored(arm.get("mean"), metric),
+                scored_interval(arm.get("ci95"), metric),
+                f"{change} points" if metric.percent and change != NONE else change,
+                gap_interval(difference.get("ci95"), metric),
                 NONE if seconds is None else f"{seconds:.1f}",
             )
         )

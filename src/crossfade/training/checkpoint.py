@@ -6,39 +6,45 @@
       state.json              everything else, and a SHA-256 of every file and of itself
 
 A new checkpoint is written beside the old one (``last.new``), forced to the disk, and only then takes its place: the
-old one steps aside (``last.previous``), the new one moves in, the old one goes. Wherever that is cut off, one of
-the two is whole, and `load` finds it.
+old one steps aside (``last.previous``) and the new one moves in. Wherever that is cut off, one of the two is whole.
+The previous one stays until the next save: should the latest be damaged later on, `load` says so and takes it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from crossfade.disk import to_disk, write_whole
 from crossfade.errors import CheckpointError
 
 FORMAT = 1
+PREVIOUS = "previous"
+
+log = logging.getLogger(__name__)
 
 Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `load` gives back: the groups of tensors by name (on the CPU), and the state as it was saved."""
+    """What `load` gives back: the groups of tensors by name (on the CPU), the state as it was saved, and where."""
 
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
+    folder: Path
 
 
 def save(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
@@ -53,23 +59,23 @@ def save(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any])
     Raises:
         CheckpointError: the folder cannot be written, or the state is no JSON.
     """
-    new, previous = _beside(folder, "new"), _beside(folder, "previous")
+    new, previous = _beside(folder, "new"), _beside(folder, PREVIOUS)
     try:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
+        hashes = {}
         for group, members in tensors.items():
-            save_file(_plain(members), new / f"{group}.safetensors")
-        hashes = {path.name: _file_digest(path) for path in sorted(new.iterdir())}
+            data = safetensors.torch.save(_plain(members))
+            hashes[f"{group}.safetensors"] = hashlib.sha256(data).hexdigest()
+            write_whole(new / f"{group}.safetensors", data)
         letter = {"format": FORMAT, "sha256": hashes, "state": dict(state)}
-        (new / "state.json").write_text(_sealed(letter), encoding="utf-8")
-        for path in [*new.iterdir(), new]:
-            _to_disk(path)
+        write_whole(new / "state.json", _sealed(letter).encode())
+        to_disk(new)
         if folder.exists():
             shutil.rmtree(previous, ignore_errors=True)
             os.replace(folder, previous)
         os.replace(new, folder)
-        _to_disk(folder.parent)
-        shutil.rmtree(previous, ignore_errors=True)
+        to_disk(folder.parent)
     except (OSError, TypeError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"save: a checkpoint must be writable, and its state JSON. Got {folder}: {error}. "
@@ -78,29 +84,62 @@ def save(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any])
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read a checkpoint and check every byte of it.
+    """Read the latest checkpoint that is whole, and check every byte of it; a warning is logged if it is the previous.
 
     Args:
         folder: as given to `save`.
 
     Raises:
-        CheckpointError: it is absent, of another format, or not what was written.
+        CheckpointError: it is absent, of another format, or not what was written, and so is the previous one.
     """
-    # A save cut off between its two renames leaves only the previous one.
-    standing = folder if folder.exists() else _beside(folder, "previous")
-    letter = _read_state(folder, standing)
+    return next(standing(folder), None) or read(folder)
+
+
+def standing(folder: Path) -> Iterator[Checkpoint]:
+    """The checkpoints that are whole, the latest first; a warning is logged for each that is damaged or skipped."""
+    places = [place for place in (folder, _beside(folder, PREVIOUS)) if place.exists()]
+    for place in places:
+        try:
+            found = read(place)
+        except CheckpointError as error:
+            log.warning("%s", error)
+            continue
+        if place != folder:
+            log.warning("%s, of epoch %s, is taken in place of the latest.", place, found.state.get("epochs_done"))
+        yield found
+
+
+def settle(found: Checkpoint, folder: Path) -> None:
+    """Make a checkpoint that `standing` found the latest one; what was damaged goes."""
+    if found.folder != folder:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(found.folder, folder)
+            to_disk(folder.parent)
+        except OSError as error:
+            raise CheckpointError(
+                f"resume: the checkpoints must be writable. Got {error.strerror or error} for {folder}. Free the disk."
+            ) from error
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read the checkpoint in this very folder, and check every byte of it; raises as `load`."""
+    letter = _read_state(folder)
     tensors = {}
     for name, digest in letter["sha256"].items():
-        path = standing / name
-        if not path.is_file():
-            raise _broken(folder, f"{name} is missing")
-        if _file_digest(path) != digest:
+        try:
+            data = (folder / name).read_bytes()
+        except FileNotFoundError:
+            raise _broken(folder, f"{name} is missing") from None
+        except OSError as error:
+            raise _broken(folder, f"{name}: {error}") from error
+        if hashlib.sha256(data).hexdigest() != digest:
             raise _broken(folder, f"{name} is not the file that was written (its SHA-256 differs)")
         try:
-            tensors[path.stem] = load_file(path)
-        except (SafetensorError, OSError) as error:
+            tensors[name.removesuffix(".safetensors")] = safetensors.torch.load(data)
+        except (SafetensorError, ValueError) as error:
             raise _broken(folder, f"{name}: {error}") from error
-    return Checkpoint(tensors, letter["state"])
+    return Checkpoint(tensors, letter["state"], folder)
 
 
 def tensors_digest(tensors: Tensors) -> str:
@@ -144,6 +183,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, rest: 
             f"restore_optimizer: the optimiser must be the one that was saved. Got {error}. "
             "Resume with the run's own configuration."
         ) from error
+    for parameter, entries in optimizer.state.items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:  # in memory as the parameter lies
+                entries[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _beside(folder: Path, what: str) -> Path:
@@ -157,11 +200,6 @@ def _plain(tensors: Tensors) -> dict[str, Tensor]:
     }
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _canonical(letter: Mapping[str, Any]) -> str:
     return json.dumps(letter, sort_keys=True, ensure_ascii=True, indent=1)
 
@@ -173,9 +211,9 @@ def _sealed(letter: dict[str, Any]) -> str:
     return _canonical({**letter, "seal": seal}) + "\n"
 
 
-def _read_state(folder: Path, standing: Path) -> dict[str, Any]:
+def _read_state(folder: Path) -> dict[str, Any]:
     try:
-        text = (standing / "state.json").read_text(encoding="utf-8")
+        text = (folder / "state.json").read_text(encoding="utf-8")
     except FileNotFoundError:
         raise _broken(folder, "state.json is missing") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -200,17 +238,3 @@ def _broken(folder: Path, what: str) -> CheckpointError:
     return CheckpointError(
         f"load: a checkpoint must be whole. Got {folder}: {what}. Take another checkpoint or train again."
     )
-
-
-def _to_disk(path: Path) -> None:
-    """Force a file to the disk, or a folder where the system has folders to open (Windows has not)."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except PermissionError:
-        if path.is_dir():
-            return
-        raise
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

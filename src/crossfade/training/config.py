@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from crossfade.disk import write_whole
 from crossfade.errors import ConfigError, check_known
 from crossfade.vision.preprocess import Preprocess
 
@@ -213,7 +214,7 @@ def write_toml(path: Path, table: Mapping[str, Any]) -> None:
     """Write a table, tables in it last; keys without a value are left out, since TOML has none."""
     import tomli_w
 
-    path.write_text(tomli_w.dumps(_without_none(table)), encoding="utf-8")
+    write_whole(path, tomli_w.dumps(_without_none(table)).encode())
 
 
 def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -22,9 +24,16 @@ def forward(model: nn.Module, images: Tensor, precision: torch.dtype = torch.flo
 
 
 def logits_of(
-    model: nn.Module, loader: Loader[Ready], feed: Feed, precision: torch.dtype = torch.float32
+    model: nn.Module,
+    loader: Loader[Ready],
+    feed: Feed,
+    precision: torch.dtype = torch.float32,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
-    """The logits (N, C) float32 and labels (N,) int64 of all pictures of a loader, in its order, on the device."""
+    """The logits (N, C) float32 and labels (N,) int64 of all pictures of a loader, in its order, on the device.
+
+    `on_batch` is called after each batch, and may raise to leave.
+    """
     model.eval()
     logits, labels = [], []
     with torch.inference_mode():
@@ -32,4 +41,5 @@ def logits_of(
             images, truth = feed.to_device(ready)
             logits.append(forward(model, images, precision))
             labels.append(truth)
+            on_batch()
     return torch.cat(logits), torch.cat(labels)

@@ -4,7 +4,8 @@
                       evaluate on unmixed pictures, record, save
 
 All that is random in an epoch is a function of (seed, epoch), so the state of a training is its weights, its
-optimiser and where it stands.
+optimiser, its running average, its `Progress` and, in the middle of an epoch, torch's generators. All of it is in the
+checkpoint `last`; a training that goes on from there ends with the bits of one that was never stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ from torch.nn import functional as F
 from crossfade.arrays.dispatch import mixed_accuracy, mixed_loss
 from crossfade.data.loader import Loader
 from crossfade.data.split import Part
-from crossfade.errors import TrainingError
 from crossfade.mixing.policy import Policy
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
@@ -36,30 +36,32 @@ from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
+from crossfade.training.guard import Guard, check_finite
 from crossfade.training.inference import forward, logits_of
 from crossfade.training.keeper import Keeper, chosen_metric
 from crossfade.training.metrics import scores
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
-from crossfade.training.running import RunningMean, confusion_matrix
+from crossfade.training.progress import Progress
+from crossfade.training.running import confusion_matrix
 from crossfade.training.schedule import Schedule
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
 
 EVALUATION_BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
 PREPARE_PICTURES = 5000  # of 32 pixels a side or less, likewise
-_NO_PIXELS = np.zeros(0, np.uint8)
+SAVE_SECONDS = 600  # in a long epoch, so much work is lost at most
 
 
 @dataclass
 class Training:
-    """One training, from first weights to summary. Build it, then `run` it once.
+    """One training, from first weights to summary. Build it, `restore` it where it was stopped, then `run` it once.
 
     Args:
         config: how.
         pictures: on what.
         model: with its first weights; trained in place.
         normalisation: of the pictures.
-        folder: an empty run folder, made by `record.make_folder`.
+        folder: its run folder.
         device: to train on.
         precision: torch.float32, or torch.bfloat16 for autocast.
         callbacks: told of every step and epoch.
@@ -75,6 +77,12 @@ class Training:
     precision: torch.dtype = torch.float32
     callbacks: Sequence[Callback] = ()
     schedule: Schedule | None = None
+    progress: Progress = field(default_factory=Progress, init=False)
+    _stop: Stop = field(default_factory=Stop, init=False)
+    _saved: tuple[int, int] | None = field(default=None, init=False)
+    _saved_at: float = field(default_factory=time.monotonic, init=False)
+    _start: float = field(default_factory=time.perf_counter, init=False)
+    _generators: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         config, split = self.config, self.pictures.split
@@ -101,8 +109,8 @@ class Training:
         self._schedule = self.schedule or build_schedule(config, len(self._loader))
         self._keeper = Keeper(config, chosen_metric(config, self.pictures))
         self._ema = Ema(self.model, config.ema) if config.ema else None
-        self._lambdas = record.LambdaHistogram()
         self._loss = build_loss(config, self.pictures, self.device)
+        self._guard = Guard(self.model, self.pictures.index.paths, self._images_again, self.device)
 
     @property
     def judged_model(self) -> nn.Module:
@@ -135,9 +143,11 @@ class Training:
                 self.model.train()
                 for ready in self._loader.epoch(epoch):
                     images, labels = self._train_feed.to_device(ready)
-                    _, loss = self._step(len(losses), images, labels, ready)
-                    losses.append(float(loss))
-                    if len(losses) == steps or not go_on(losses[-1]):
+                    try:
+                        losses.append(float(self._step(len(losses), images, labels, ready)[1]))
+                    except TrainingError:  # of the guard: something is not finite
+                        losses.append(math.nan)
+                    if not go_on(losses[-1]) or len(losses) == steps or not math.isfinite(losses[-1]):
                         return losses
         return losses
 
@@ -145,14 +155,29 @@ class Training:
     def _accelerators(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
 
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint `last` of this run.
+
+        Raises:
+            CheckpointError: it is of another training.
+        """
+        self.progress = Progress.restored(saved.state)
+        self._saved = self.progress.place
+        self._keeper.restore(saved.state["keeper"])
+        self.model.load_state_dict(saved.tensors["model"])
+        checkpoint.restore_optimizer(self._optimizer, saved.tensors["optimizer"], saved.state["optimizer"])
+        if self._ema is not None:
+            self._ema.restore(saved.tensors["ema"], saved.state["ema_updates"])
+        self._generators = saved.tensors["generators"]
+
     def run(self) -> dict[str, Any]:
         """Train, and write everything but the head of the run folder.
 
         Returns:
-            The summary that is also in `summary.json`.
+            The summary that is also in `summary.json`, which is written last: where it stands, the run is finished.
 
         Raises:
-            TrainingError: the loss is no longer a number; the message names the batch.
+            TrainingError: a number is no longer finite; the message names it and the batch.
             Interruption: Ctrl-C or SIGTERM came; `checkpoints/last` was saved.
         """
         summary = None
@@ -166,24 +191,33 @@ class Training:
         return summary
 
     def _run(self) -> dict[str, Any]:
-        start = time.perf_counter()
-        with listen() as stop, torch.random.fork_rng(devices=self._accelerators):
-            self._prepare_model()
-            for epoch in range(self.config.epochs):
-                self._reseed(epoch)
-                line = self._epoch(epoch, stop)
+        progress = self.progress
+        self._start = time.perf_counter() - progress.seconds
+        with listen() as self._stop, torch.random.fork_rng(devices=self._accelerators):
+            if self._saved is None:
+                progress.initial_weights = checkpoint.tensors_digest(self.model.state_dict())
+                self._prepare_model()
+            record.write_lines(self.folder / "metrics.jsonl", progress.history)
+            while progress.epochs_done < self.config.epochs and not self._keeper.stops:
+                self._reseed(progress.epochs_done)
+                line = self._epoch(progress.epochs_done)
                 record.append_line(self.folder / "metrics.jsonl", line)
-                self._save(epoch, line)
+                self._end_epoch(line)
                 for callback in self.callbacks:
                     callback.on_epoch(line)
-                stop.leave_if_asked(self.folder)
-                if self._keeper.stops:
-                    break
+                self._leave_if_asked()
             summary = self._finish()
-            summary["seconds"] = time.perf_counter() - start
+            summary["seconds"] = time.perf_counter() - self._start
             record.write_json(self.folder / "summary.json", summary)
-            stop.leave_if_asked(self.folder)
+            self._leave_if_asked()
         return summary
+
+    def _leave_if_asked(self) -> None:
+        """Between two batches: save, unless this very place is saved, and leave if a signal has come."""
+        if self._stop.signal is not None:
+            if self._saved != self.progress.place:
+                self._save_last()
+            self._stop.leave(self.folder)
 
     def _prepare_model(self) -> None:
         """Show training pictures, evenly spread, to a model that wants to see some before it learns: models.fast."""
@@ -201,32 +235,32 @@ class Training:
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+        if self.progress.steps_into_next and self._generators:
+            self._set_generators(self._generators)
 
-    def _epoch(self, epoch: int, stop: Stop) -> dict[str, Any]:
-        steps = len(self._loader)
-        loss_mean, accuracy_mean = RunningMean(), RunningMean()
-        watch = _LossWatch(self.pictures.index.paths, 1 if self.device.type == "cpu" else 50)
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        progress, steps = self.progress, len(self._loader)
         self.model.train()
-        start = time.perf_counter()
-        for ready in self._loader.epoch(epoch):
+        start = time.perf_counter() - progress.epoch_seconds
+        for ready in self._loader.epoch(epoch, start=progress.steps_into_next):
             images, labels = self._train_feed.to_device(ready)
             if epoch == 0 and ready.step == 0:
                 record.write_seen(self.folder, self._train_feed.undo(images), ready.labels, ready.plan)
             logits, loss = self._step(epoch * steps + ready.step, images, labels, ready)
-            watch.add(loss, ready)
-            loss_mean.add(loss, len(ready.labels))
-            accuracy_mean.add(mixed_accuracy(logits, labels, ready.plan), len(ready.labels))
-            self._lambdas.add(ready.plan.lam)
+            progress.loss.add(loss, len(ready.labels))
+            progress.accuracy.add(mixed_accuracy(logits, labels, ready.plan), len(ready.labels))
+            progress.lambdas.add(ready.plan.lam)
+            progress.steps_into_next = ready.step + 1
+            progress.epoch_seconds = time.perf_counter() - start
             done = Step(epoch * steps + ready.step + 1, self.config.epochs * steps, self._lr, loss)
             for callback in self.callbacks:
                 callback.on_step(done)
-            if stop.signal is not None:
-                watch.check()
-                self._save_last(epoch, ready.step + 1)
-                stop.leave_if_asked(self.folder)
-        watch.check()
-        seconds = time.perf_counter() - start
-        train = {"loss": loss_mean.value, "accuracy_by_label_weight": accuracy_mean.value}
+            self._leave_if_asked()
+            if time.monotonic() - self._saved_at > SAVE_SECONDS:
+                self._save_last()
+        self._guard.check()
+        seconds = progress.epoch_seconds
+        train = {"loss": progress.loss.value, "accuracy_by_label_weight": progress.accuracy.value}
         return {
             "epoch": epoch + 1,
             "train": train,
@@ -236,6 +270,9 @@ class Training:
             "images_per_second": len(self.pictures.split.train) / seconds,
         }
 
+    def _images_again(self, ready: Ready) -> Tensor:
+        return self._train_feed.to_device(next(self._loader.epoch(ready.epoch, start=ready.step)))[0]
+
     def _step(self, step: int, images: Tensor, labels: Tensor, ready: Ready) -> tuple[Tensor, Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_lr"] * self._schedule(step) * self._keeper.factor
@@ -243,8 +280,10 @@ class Training:
         loss = mixed_loss(self._loss, logits, labels, ready.plan)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        self._guard.look(loss.detach(), norm, ready)
         if self.config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.config.clip_norm, norm)
         self._optimizer.step()
         if self._ema is not None:
             self._ema.update(self.model)
@@ -262,7 +301,7 @@ class Training:
             confusion: (C, C) int64; counts of (truth, prediction) are added to it.
         """
         loader = self._evaluation_loader(self.pictures.split.part(part))
-        logits, labels = logits_of(self.judged_model, loader, self._plain_feed, self.precision)
+        logits, labels = logits_of(self.judged_model, loader, self._plain_feed, self.precision, self._leave_if_asked)
         if confusion is not None:
             confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
         loss = float(F.cross_entropy(logits.double(), labels))
@@ -285,24 +324,27 @@ class Training:
         """So many pictures of ours as take the memory of `pictures` whose side is `side`, but no more than these."""
         return max(1, min(pictures, pictures * side**2 // self.pictures.cache.size**2))
 
-    def _save(self, epoch: int, line: Mapping[str, Any]) -> None:
-        if self._keeper.see(epoch + 1, line["val"]):
-            self._save_as("best", epoch + 1, 0, {"model": self.judged_model.state_dict()})
-        self._save_last(epoch + 1, 0)
+    def _end_epoch(self, line: dict[str, Any]) -> None:
+        self.progress.end_epoch(line)
+        if self._keeper.see(self.progress.epochs_done, line["val"]):
+            self._save_as("best", {"model": self.judged_model.state_dict()})
+        self._save_last()
 
-    def _save_last(self, epoch: int, step: int) -> None:
+    def _save_last(self) -> None:
+        self._guard.check()
+        self.progress.seconds = time.perf_counter() - self._start
         optimizer, entries = checkpoint.flatten_optimizer(self._optimizer)
-        tensors = {"model": self.model.state_dict(), "optimizer": optimizer}
+        tensors = {"model": self.model.state_dict(), "optimizer": optimizer, "generators": self._get_generators()}
         if self._ema is not None:
             tensors["ema"] = self._ema.model.state_dict()
         updates = 0 if self._ema is None else self._ema.updates
-        self._save_as("last", epoch, step, tensors, optimizer=entries, ema_updates=updates)
+        self._save_as("last", tensors, optimizer=entries, ema_updates=updates)
+        self._saved, self._saved_at = self.progress.place, time.monotonic()
 
-    def _save_as(self, name: str, epoch: int, step: int, tensors: Mapping[str, Any], **more: Any) -> None:
+    def _save_as(self, name: str, tensors: Mapping[str, Any], **more: Any) -> None:
         """Weights, and all that is needed to use them: `crossfade.training.predict` builds on nothing else."""
+        check_finite({**tensors["model"], **tensors.get("ema", {})})
         state = {
-            "epochs_done": epoch,
-            "steps_into_next": step,
             "model": self.config.model,
             "classes": list(self.pictures.classes),
             "size": self.pictures.cache.size,
@@ -311,56 +353,37 @@ class Training:
             "preprocess": asdict(self.config.preprocess),
             "mean": self.normalisation.mean,
             "std": self.normalisation.std,
+            **self.progress.state(),
             "keeper": self._keeper.state(),
             **more,
         }
         checkpoint.save(self.folder / "checkpoints" / name, tensors, state)
+
+    def _get_generators(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        return {**states, "cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else states
+
+    def _set_generators(self, states: Mapping[str, Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self.device)
 
     def _finish(self) -> dict[str, Any]:
         """The summary; the test part is touched here, once."""
         part = self.pictures.judged
         choose = self.config.choose or ("best" if part == "test" else "last")
         if choose == "best":
-            best = checkpoint.load(self.folder / "checkpoints" / "best")
+            best = checkpoint.read(self.folder / "checkpoints" / "best")
             self.judged_model.load_state_dict(best.tensors["model"])
         classes = len(self.pictures.classes)
         confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
         found = self.evaluate(part, confusion)
         record.write_json(self.folder / "confusion.json", {"part": part, "matrix": confusion.tolist()})
-        record.write_json(self.folder / "lambda.json", self._lambdas.as_dict())
+        record.write_json(self.folder / "lambda.json", self.progress.lambdas.as_dict())
         return {
             **self._keeper.summary(),
             **({"test": found} if part == "test" else {}),
             "judged": {"part": part, "epoch": choose, "metric": self._keeper.metric.name, **found},
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "initial_weights": self.progress.initial_weights,
         }
-
-
-class _LossWatch:
-    """Stops a training whose loss is no longer a number, and names the batch.
-
-    Looks at the losses of `every` steps at a time, since a look waits for the device.
-    """
-
-    def __init__(self, paths: Sequence[str], every: int) -> None:
-        self._paths, self._every = paths, every
-        self._waiting: list[tuple[Tensor, Ready]] = []
-
-    def add(self, loss: Tensor, ready: Ready) -> None:
-        self._waiting.append((loss, replace(ready, pixels=_NO_PIXELS)))
-        if len(self._waiting) >= self._every:
-            self.check()
-
-    def check(self) -> None:
-        losses = torch.stack([loss for loss, _ in self._waiting]).tolist() if self._waiting else []
-        for loss, (_, ready) in zip(losses, self._waiting, strict=True):
-            if not math.isfinite(loss):
-                raise TrainingError(self._letter(loss, ready))
-        self._waiting.clear()
-
-    def _letter(self, loss: float, ready: Ready) -> str:
-        names = ", ".join(self._paths[number] for number in ready.ids[:3].tolist())
-        return (
-            f"training: the loss must stay a number. Got {loss} in epoch {ready.epoch + 1}, step {ready.step + 1}, "
-            f"batch of {len(ready.ids)} pictures ({names}, ...). Lower the learning rate, or set clip_norm = 1."
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -102,6 +102,11 @@ class Ema:
     def updates(self) -> int:
         """How many steps it has taken in."""
         return int(self._averaged.n_averaged)
+
+    def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from an average that was saved after so many updates."""
+        self.model.load_state_dict(tensors)
+        self._averaged.n_averaged.fill_(updates)
 
     def update(self, model: nn.Module) -> None:
         """Take in the weights after a step."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from crossfade import __version__
 from crossfade.data.split import write_split
+from crossfade.disk import held, write_whole
 from crossfade.errors import ConfigError
 from crossfade.mixing.plan import Plan
 from crossfade.training.config import write_toml
@@ -56,8 +59,10 @@ def make_folder(folder: Path, *, force: bool) -> None:
     check_folder(folder, force=force)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():  # emptied, not removed: its parent may be closed to us
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        taken = ConfigError(f"out: {folder} is being trained into by another process. Choose another --out.")
+        with held(folder, taken):
+            for old in folder.iterdir():  # emptied, not removed: its parent may be closed to us
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     except OSError as error:
         raise _not_writable(folder, error) from error
 
@@ -78,16 +83,17 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": device,
         "precision": precision,
+        "torch_threads": torch.get_num_threads(),
     }
 
 
 def write_head(folder: Path, pictures: Pictures, config: Mapping[str, Any], where: Mapping[str, Any]) -> None:
-    """Write what is known before the first epoch: configuration, machine, classes, split."""
-    write_toml(folder / "config.toml", config)
+    """Write what is known before the first epoch: machine, classes, split, and last the configuration."""
+    (folder / "figures").mkdir(exist_ok=True)
     write_json(folder / "environment.json", where)
     write_json(folder / "classes.json", list(pictures.classes))
     write_split(folder / "split.csv", pictures.index, pictures.split)
-    (folder / "figures").mkdir(exist_ok=True)
+    write_toml(folder / "config.toml", config)  # where it stands, the others do
 
 
 def write_command(folder: Path, kind: str, data: Path, argv: Sequence[str]) -> None:
@@ -103,26 +109,37 @@ def write_command(folder: Path, kind: str, data: Path, argv: Sequence[str]) -> N
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON; numbers that JSON has no words for (nan) are null."""
-    path.write_text(json.dumps(_plain(value), indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+    """Write JSON, whole or not at all; numbers that JSON has no words for (nan) are null."""
+    write_whole(path, (json.dumps(plain(value), indent=1, ensure_ascii=True) + "\n").encode())
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one line of JSON."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_plain(record)) + "\n")
+    with path.open("ab") as file:
+        file.write(_line(record))
+
+
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write what `append_line` would have written, in place of what is there."""
+    write_whole(path, b"".join(map(_line, records)))
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(plain(record)) + "\n").encode()
 
 
 def write_seen(folder: Path, pictures: NDArray[np.uint8], labels: NDArray[np.int64], plan: Plan) -> None:
     """Keep the first samples of a batch as the model saw them, with their label weights: `seen.npz`."""
     source = plan.source[:SEEN]
+    file = io.BytesIO()
     np.savez_compressed(
-        folder / "seen.npz",
+        file,
         images=pictures[:SEEN],
         weights=plan.weight[:SEEN],
         label_of_layer=np.where(source >= 0, labels[source], -1),
         mixed=plan.lam[:SEEN] < 1,
     )
+    write_whole(folder / "seen.npz", file.getvalue())
 
 
 class LambdaHistogram:
@@ -145,6 +162,14 @@ class LambdaHistogram:
         counts = {"edges": self._edges.tolist(), "counts": self._counts.tolist()}
         return {**counts, "unmixed": self._unmixed, "total": self._total}
 
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> LambdaHistogram:
+        """The way back from `as_dict`."""
+        histogram = cls()
+        histogram._counts = np.array(stored["counts"], np.int64)
+        histogram._unmixed, histogram._total = stored["unmixed"], stored["total"]
+        return histogram
+
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file of ours."""
@@ -156,11 +181,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as it comes back from a JSON file of ours."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

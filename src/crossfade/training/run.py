@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from crossfade.models.timm import published_statistics
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
-from crossfade.training.checkpoint import tensors_digest
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, count_values
 from crossfade.training.hardware import choose_device, choose_precision
 from crossfade.training.loop import Training
+from crossfade.training.resume import alone_in, check_same, finished, has_begun, last_whole
 from crossfade.vision.normalise import Normalisation
 
 
@@ -67,14 +67,32 @@ def build_model(bench: Bench, config: RunConfig) -> nn.Module:
         )
 
 
-def train_one(bench: Bench, config: RunConfig, folder: Path, *, callbacks: Sequence[Callback] = ()) -> dict[str, Any]:
-    """One training into an empty folder made by `record.make_folder`; returns its summary."""
-    record.write_head(folder, bench.pictures, config.as_dict(), bench.environment)
-    model = build_model(bench, config)
-    digest = tensors_digest(model.state_dict())
-    training = Training(
-        config, bench.pictures, model, bench.normalisation, folder, bench.device, bench.precision, callbacks
-    )
-    summary = {**training.run(), "initial_weights": digest}
-    record.write_json(folder / "summary.json", summary)
-    return summary
+def train_one(
+    bench: Bench, config: RunConfig, folder: Path, *, callbacks: Sequence[Callback] = (), resume: bool = False
+) -> dict[str, Any]:
+    """One training into a folder made by `record.make_folder`; returns its summary.
+
+    Args:
+        resume: go on from what is there: nothing, a training that was stopped, or one that is finished, whose summary
+            is given back. Else the folder must be empty but for what the caller wrote.
+
+    Raises:
+        TrainingError: as `Training.run`; or another process trains into the folder.
+        ConfigError: what is there was trained with other options.
+        DataError: or on other pictures.
+    """
+    with alone_in(folder):
+        if not resume or not has_begun(folder):
+            record.write_head(folder, bench.pictures, config.as_dict(), bench.environment)
+        else:
+            check_same(folder, config, bench.pictures)
+            if (summary := finished(folder)) is not None:
+                return summary
+        saved = last_whole(folder) if resume else None
+        model = build_model(bench, config if saved is None else replace(config, pretrained=False, weights=None))
+        training = Training(
+            config, bench.pictures, model, bench.normalisation, folder, bench.device, bench.precision, callbacks
+        )
+        if saved is not None:
+            training.restore(saved)
+        return training.run()

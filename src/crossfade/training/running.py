@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -55,6 +57,17 @@ class RunningMean:
             value = value.detach().to(torch.float32 if value.device.type == "mps" else torch.float64)
         self._sum = self._sum + value * weight
         self._weight += weight
+
+    def state(self) -> list[float]:
+        """[sum, weight], to go on from."""
+        return [float(self._sum), self._weight]
+
+    @classmethod
+    def restored(cls, state: Sequence[float]) -> RunningMean:
+        """The way back from `state`, to the bit."""
+        mean = cls()
+        mean._sum, mean._weight = state
+        return mean
 
     @property
     def value(self) -> float:

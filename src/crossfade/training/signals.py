@@ -26,12 +26,15 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def leave_if_asked(self, folder: Path) -> None:
-        """Raise `Interruption` if a signal has come; the weights must be saved by then."""
+    def leave(self, folder: Path) -> None:
+        """Raise `Interruption` if a signal has come; all must be saved in `folder` by then."""
         if self.signal is not None:
             name = signal.Signals(self.signal).name
-            words = f"training: stopped by {name}. The weights were saved in {folder}/checkpoints/last."
-            raise Interruption(words, self.signal)
+            raise Interruption(
+                f"training: stopped by {name}. The weights were saved in {folder}/checkpoints/last, and "
+                "crossfade resume goes on from there.",
+                self.signal,
+            )
 
 
 @contextmanager

@@ -171,6 +171,8 @@ def test_a_difference_that_was_not_shown_says_how_many_seeds_it_takes() -> None:
     )
     hidden = {"mean": 0.001, "ci95": (-0.3, 0.3), "n": 3, "seeds_needed": MOST_SEEDS + 1}
     assert "takes more than 1,000 seeds)" in verdict({"mixup - none": hidden}, "none")
+    rounded = {"mean": 0.02, "ci95": (0.0004, 0.04), "n": 9, "seeds_needed": 9}  # nearly shown, and printed as 0.0
+    assert "takes" not in verdict({"mixup - none": rounded}, "none")
     shown = {"mean": 0.1, "ci95": (0.05, 0.15), "n": 3, "seeds_needed": 5}
     assert "takes" not in verdict({"mixup - none": shown}, "none")
 

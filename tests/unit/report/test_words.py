@@ -11,6 +11,8 @@ from crossfade.report.words import (
     caption,
     clean,
     duration,
+    gap,
+    gap_interval,
     label_weights,
     line,
     pair,
@@ -19,7 +21,10 @@ from crossfade.report.words import (
     plural,
     points,
     points_interval,
+    scored,
+    scored_interval,
 )
+from crossfade.training.metrics import METRICS
 
 SUMMARY = {
     "baseline": "none",
@@ -50,6 +55,20 @@ def test_percent_has_one_decimal_and_a_dash_for_what_is_no_number(value, said):
 )
 def test_points_carry_their_sign(value, said):
     assert points(value) == said
+
+
+def test_what_is_no_share_is_told_as_it_is():
+    loss, auc = METRICS["log_loss"], METRICS["auc"]
+    assert (scored(0.7449, loss), scored(0.7449, auc), scored(None, loss)) == ("0.745", "74.5%", "–")
+    assert (gap(-0.1204, loss), gap(-0.1204, auc), gap(-0.0002, loss), gap(None, loss)) == (
+        "−0.120",
+        "−12.0",
+        "0.000",
+        "–",
+    )
+    assert (scored_interval([0.1, 2.5], loss), scored_interval([0.1, 0.5], auc)) == ("0.100 to 2.500", "10.0 to 50.0%")
+    assert (gap_interval([-0.2, 0.1], loss), gap_interval([-0.2, 0.1], auc)) == ("−0.200 to +0.100", "−20.0 to +10.0")
+    assert scored_interval(None, loss) == gap_interval([0.1, None], loss) == "–"
 
 
 def test_intervals():
@@ -117,6 +136,14 @@ def test_the_table_says_every_number_in_columns_of_one_width():
     assert cutmix.split()[5:] == ["-1.0", "points", "-3.0", "to", "+1.0", "60.0"]
     assert len({len(row) for row in (head, rule, none, mixup, cutmix)}) == 1
     assert verdict == SUMMARY["verdict"]
+
+
+def test_the_table_names_its_metric():
+    summary = {**SUMMARY, "metric": "log_loss"}
+    head, _, none, mixup, *_ = summary_table(summary).split("\n")
+    assert head.split()[:3] == ["arm", "log", "loss"]
+    assert none.split()[:5] == ["none", "0.745", "0.734", "to", "0.756"]
+    assert mixup.split()[5:] == ["+0.020", "+0.009", "to", "+0.031", "60.0"]
 
 
 def test_the_table_is_ascii_whatever_the_names_are():

@@ -1,7 +1,9 @@
 """A checkpoint comes back to the bit, or with a sentence; and a save that is cut off loses nothing."""
 
+import builtins
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -9,7 +11,16 @@ import torch
 from crossfade.errors import CheckpointError
 from crossfade.models import build, seeded
 from crossfade.training import checkpoint
-from crossfade.training.checkpoint import flatten_optimizer, load, restore_optimizer, save, tensors_digest
+from crossfade.training.checkpoint import (
+    flatten_optimizer,
+    load,
+    read,
+    restore_optimizer,
+    save,
+    settle,
+    standing,
+    tensors_digest,
+)
 
 
 @pytest.fixture
@@ -54,20 +65,56 @@ def test_the_weights_file_is_what_build_takes(folder):
     assert tensors_digest(again.state_dict()) == tensors_digest(model.state_dict())
 
 
-def test_a_second_save_replaces_the_first_and_leaves_nothing_beside_it(folder):
+def test_a_save_replaces_the_one_before_the_last_and_leaves_no_other_beside_it(folder):
     save(folder, {**some_tensors(1.0), "ema": {"a": torch.zeros(1)}}, {"epoch": 1})
-    save(folder, some_tensors(2.0), {"epoch": 2})
+    save(folder, {**some_tensors(2.0), "ema": {"a": torch.zeros(1)}}, {"epoch": 2})
+    save(folder, some_tensors(3.0), {"epoch": 3})
     found = load(folder)
-    assert found.state == {"epoch": 2}
+    assert found.state == {"epoch": 3}
     assert set(found.tensors) == {"model"}
-    assert float(found.tensors["model"]["a"][0, 0]) == 2.0
+    assert float(found.tensors["model"]["a"][0, 0]) == 3.0
+    assert {path.name for path in folder.parent.iterdir()} == {"last", "last.previous"}
+    assert [one.state["epoch"] for one in standing(folder)] == [3, 2]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "no weights", "no state", "gone"])
+def test_where_the_latest_is_damaged_the_previous_is_used_and_that_is_said(folder, caplog, damage):
+    for epoch in (1, 2):
+        save(folder, some_tensors(float(epoch)), {"epochs_done": epoch})
+    weights, state = folder / "model.safetensors", folder / "state.json"
+    if damage in ("flip", "cut"):
+        data = weights.read_bytes()
+        weights.write_bytes(data[:-5] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 8]))
+    elif damage == "gone":
+        shutil.rmtree(folder)
+    else:
+        (weights if damage == "no weights" else state).unlink()
+    found = load(folder)
+    assert (found.state["epochs_done"], float(found.tensors["model"]["a"][0, 0])) == (1, 1.0)
+    assert "last.previous, of epoch 1, is taken" in caplog.text
+    assert (damage == "gone") == ("must be whole" not in caplog.text)
+    settle(found, folder)
     assert [path.name for path in folder.parent.iterdir()] == ["last"]
+    assert read(folder).state == {"epochs_done": 1}
 
 
-@pytest.mark.parametrize("cut", range(8))
+def test_where_both_are_damaged_nothing_is_loaded(folder):
+    for epoch in (1, 2):
+        save(folder, some_tensors(float(epoch)), {"epochs_done": epoch})
+    for name in ("last", "last.previous"):
+        (folder.with_name(name) / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"last: model\.safetensors is not the file that was written"):
+        load(folder)
+
+
+OPERATIONS = 16  # on the disk, in a save of two files: enough of them that the last `cut` is never reached
+
+
+@pytest.mark.parametrize("cut", range(OPERATIONS))
 def test_wherever_a_save_is_cut_off_a_whole_checkpoint_stands_and_the_next_save_works(folder, monkeypatch, cut):
     """Every operation on the disk fails in turn, as if the machine had stopped before it."""
-    save(folder, some_tensors(1.0), {"epoch": 1})
+    for epoch in (1, 2):
+        save(folder, some_tensors(float(epoch)), {"epoch": epoch})
     done = 0
 
     def mortal(real):
@@ -81,18 +128,18 @@ def test_wherever_a_save_is_cut_off_a_whole_checkpoint_stands_and_the_next_save_
         return operate
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_file", mortal(checkpoint.save_file))
-        patch.setattr(checkpoint, "_to_disk", mortal(checkpoint._to_disk))
-        patch.setattr(checkpoint.os, "replace", mortal(os.replace))
+        for place, name in ((os, "open"), (os, "fsync"), (os, "replace"), (os, "mkdir"), (os, "rmdir"),
+                            (os, "unlink"), (builtins, "open")):  # fmt: skip
+            patch.setattr(place, name, mortal(getattr(place, name)))
         try:
-            save(folder, some_tensors(2.0), {"epoch": 2})
-            assert cut == 7
+            save(folder, some_tensors(3.0), {"epoch": 3})
+            assert cut == OPERATIONS - 1, "every operation was cut, and the last save of all went through"
         except KeyboardInterrupt:
             pass
     found = load(folder)
-    assert float(found.tensors["model"]["a"][0, 0]) == found.state["epoch"]
-    save(folder, some_tensors(3.0), {"epoch": 3})
-    assert load(folder).state == {"epoch": 3}
+    assert float(found.tensors["model"]["a"][0, 0]) == found.state["epoch"] >= 2
+    save(folder, some_tensors(4.0), {"epoch": 4})
+    assert load(folder).state == {"epoch": 4}
 
 
 def test_a_full_disk_is_a_sentence_and_the_old_one_stays(folder, monkeypatch):
@@ -102,7 +149,7 @@ def test_a_full_disk_is_a_sentence_and_the_old_one_stays(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_file", full)
+        patch.setattr(checkpoint, "write_whole", full)
         with pytest.raises(CheckpointError, match="No space left"):
             save(folder, some_tensors(2.0), {"epoch": 2})
     assert load(folder).state == {"epoch": 1}

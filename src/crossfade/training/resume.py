@@ -1,0 +1,179 @@
+"""Going on with what was stopped: what stands in a run folder, and whether it is the same training still."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crossfade.data.split import PARTS
+from crossfade.data.table import read_table
+from crossfade.disk import held
+from crossfade.errors import ConfigError, DataError, TrainingError
+from crossfade.training import checkpoint, record
+from crossfade.training.config import RunConfig, read_toml, resolve
+from crossfade.training.dataset import Pictures
+
+FREE = ("threads", "device", "precision", "trust", "cache_gb")  # options that change no number, or that are recorded
+SEVERAL = ("arm", "seeds", "sizes", "values", "bound")  # of experiments: what their trainings do not have in common
+_FEW = 5
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other process trains into the folder.
+
+    Raises:
+        TrainingError: another one does already.
+    """
+    taken = TrainingError(
+        f"training: one process trains into a folder at a time. Got {folder}, which another one holds. "
+        "Wait for it, or stop it first."
+    )
+    with held(folder, taken):
+        yield
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a training wrote its head into the folder, whose last file is its configuration."""
+    return (folder / "config.toml").is_file()
+
+
+def begin(bench: Any, table: Mapping[str, Any], folder: Path) -> None:
+    """Write the head of an experiment of several trainings; where it stands, see that it is the same experiment."""
+    if has_begun(folder):
+        check_same(folder, table, bench.pictures)
+    else:
+        record.write_json(folder / "data.json", bench.pictures.summary())
+        record.write_head(folder, bench.pictures, table, bench.environment)
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The summary of a training that is finished, else None."""
+    try:
+        summary: dict[str, Any] = record.read_json(folder / "summary.json")
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        log.warning("%s is damaged and is written anew.", folder / "summary.json")
+        return None
+    return summary
+
+
+def last_whole(folder: Path) -> checkpoint.Checkpoint | None:
+    """The latest checkpoint to go on from, which then stands as `last`; None where the training starts anew.
+
+    With it must stand the weights of the best epoch that it speaks of: they are not to be had again from it.
+    """
+    last, best = folder / "checkpoints" / "last", folder / "checkpoints" / "best"
+    for found in checkpoint.standing(last):
+        wanted = found.state.get("keeper", {}).get("best", {}).get("epoch")
+        if wanted:
+            chosen = (one for one in checkpoint.standing(best) if one.state.get("epochs_done") == wanted)
+            if (weights := next(chosen, None)) is None:
+                log.warning("%s cannot be used: the best weights by then, of epoch %s, are lost.", found.folder, wanted)
+                continue
+            checkpoint.settle(weights, best)
+        checkpoint.settle(found, last)
+        return found
+    if (folder / "checkpoints").exists():
+        log.warning("%s holds no whole checkpoint to go on from: the training starts anew.", folder)
+    return None
+
+
+def check_same(folder: Path, config: RunConfig | Mapping[str, Any], pictures: Pictures) -> None:
+    """See to it that a run is gone on with as it began.
+
+    Args:
+        config: of the training, or the table that a comparison wrote.
+
+    Raises:
+        ConfigError: an option differs that changes numbers.
+        DataError: a picture is missing, new, of other content, or in another part.
+    """
+    table = config.as_dict() if isinstance(config, RunConfig) else config
+    then, now = _settled(read_toml(folder / "config.toml")), _settled(table)
+    odd = [key for key in {**then, **now} if key not in FREE and then.get(key) != now.get(key)]
+    if odd:
+        found = ", ".join(f"{key} {now.get(key)!r} for {then.get(key)!r}" for key in odd[:_FEW])
+        raise ConfigError(
+            f"resume: a training goes on with the options it began with. Got {found} in {folder}. "
+            "Leave them, or train into another folder."
+        )
+    check_pictures(folder, pictures)
+
+
+def _settled(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table as a file holds it: without what has no value, tuples as lists."""
+    return {
+        key: _settled(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def check_pictures(folder: Path, pictures: Pictures) -> None:
+    """Raise DataError unless the pictures are those of the run's `split.csv`: paths, classes, parts and bytes."""
+    path = folder / "split.csv"
+    columns = ("path", "class", "part", "hash")
+    try:
+        then = {row["path"]: tuple(row[name] for name in columns) for row in read_table(path, columns)}
+    except (OSError, KeyError, csv.Error, UnicodeError) as error:
+        raise DataError(
+            f"resume: split.csv says which pictures a run is trained on. Got {type(error).__name__}: {error} in "
+            f"{folder}. Train again."
+        ) from error
+    index = pictures.index
+    now = {
+        index.paths[n]: (index.paths[n], index.classes[index.labels[n]], part, index.digest(n))
+        for part in PARTS
+        for n in pictures.split.part(part).tolist()
+    }
+    changes = {
+        "missing": [name for name in then if name not in now],
+        "new": [name for name in now if name not in then],
+        "changed": [name for name in then if name in now and then[name][3] != now[name][3]],
+        "of another class or part": [name for name in then if name in now and then[name][1:3] != now[name][1:3]],
+    }
+    if any(changes.values()):
+        found = "; ".join(f"{len(names):,} {what} ({_some(names)})" for what, names in changes.items() if names)
+        raise DataError(
+            f"resume: the pictures must be those the run began with. Got {found} in {index.root}. "
+            "Bring them back as they were, or train again."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
+
+
+def recorded(folder: Path) -> tuple[dict[str, Any], RunConfig, list[str]]:
+    """What a run, or a comparison, was started with.
+
+    Returns:
+        its table; the configuration, with the device and precision that were chosen then; and what is not as it was
+        then, a sentence each.
+
+    Raises:
+        ConfigError: the folder holds no run, or one that had not begun.
+    """
+    table = read_toml(folder / "config.toml", "resume")
+    where = record.read_json(folder / "environment.json")
+    device, notes = str(where["device"]), []
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        notes.append(f"the run began on {device}, which is not there: it goes on on the CPU, with other roundings")
+        device = "cpu"
+    here = record.environment(device, where["precision"])
+    odd = [f"{key} {here.get(key)} for {where.get(key)}" for key in here if where.get(key) != here[key]]
+    if odd:
+        notes.append(f"the machine is not as it was, and numbers may be rounded differently: {'; '.join(odd)}")
+    plain = {key: value for key, value in table.items() if key not in SEVERAL}
+    return table, replace(resolve(plain, {}), device=device, precision=where["precision"]), notes
