@@ -17,7 +17,7 @@ from crossfade.cli.options import (
     read_config_for,
 )
 
-OWN = {"epochs": 20, "per_class": 100, "batch_size": 32}
+OWN = {"epochs": 20, "per_class": 100, "batch_size": 32, "schedule": "cosine"}
 PLAIN = {"mix": "none", "augment": "none", "flip": None, "pad": None, "patience": None, "choose": None}
 
 
@@ -33,8 +33,9 @@ def check(
 ) -> int:
     """Train on 100 pictures a class for 20 epochs, neither mixed nor augmented: it must be able to fit them.
 
-    Leaves with 0 if it does, else with 1 and the likely causes. --per-class, --epochs, --batch-size, --mix and
-    --augment are those of the check, and are taken from the command line only: a file describes the training to come.
+    Leaves with 0 if it does, else with 1 and the likely causes. The options of the check itself
+    (--per-class, --epochs, --batch-size, --schedule, --mix, --augment) are taken from the command line only: a file
+    describes the training to come.
     """
     settings = read_config_for("check", config, flags, {**OWN, **PLAIN})
 

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from crossfade.arrays.dispatch import mixed_accuracy, mixed_loss
 from crossfade.data.loader import Loader
 from crossfade.data.split import Part
+from crossfade.errors import TrainingError
 from crossfade.mixing.policy import Policy
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
