@@ -12,6 +12,7 @@ from crossfade.cli.work import open_bench_into, report_and_say
 from crossfade.experiments.ablate import Ablation, ablate, size_name
 from crossfade.experiments.check import Check, check
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
+from crossfade.mixing.registry import policy_from_spec
 from crossfade.report.words import aligned
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
@@ -21,6 +22,7 @@ from crossfade.training.run import Bench
 
 def open_step(kind: str, data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
     """The bench of a new folder, in which stands what was asked for."""
+    policy_from_spec(config.mix, {"alpha": config.alpha})
     bench = open_bench_into(data, config, folder, force=force)
     write_command(folder, kind, data, ["crossfade", *sys.argv[1:]])
     return bench

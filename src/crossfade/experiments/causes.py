@@ -111,12 +111,15 @@ def constant_pictures(looks: Looks, bound: float) -> Cause | None:
 
 
 def moved(bench: Bench, config: RunConfig) -> tuple[int, int, int]:
-    """How many weights there are, how many may be trained, and how many get a gradient from the first batch."""
+    """How many weights there are, how many may be trained, and how many get a gradient in the third step.
+
+    Not in the first: residual blocks may begin with a factor of 0, which keeps gradients back until it has moved.
+    """
     training = new_training(bench, config)
     parameters = list(training.model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     if trainable:
-        training.descend(1)
+        training.descend(3)
     reached = sum(p.numel() for p in parameters if p.grad is not None and bool((p.grad != 0).any()))
     return sum(p.numel() for p in parameters), trainable, reached
 
@@ -128,7 +131,7 @@ def frozen_network(weights: int, trainable: int, reached: int) -> Cause | None:
     if trainable < LEAST_MOVED * weights:
         evidence = f"{trainable:,} of {weights:,} weights may be trained; the others are frozen"
     else:
-        evidence = f"{reached:,} of {weights:,} weights get a gradient from the first batch; to the others none comes"
+        evidence = f"{reached:,} of {weights:,} weights get a gradient; to the others none comes"
     return Cause(
         FROZEN, evidence, "Set requires_grad on the weights that are to learn, and see what stops the gradient."
     )
