@@ -172,11 +172,19 @@ def test_a_range_test_repeats_and_suggests_a_rate_that_learns(corners: Path, tmp
         make_folder(tmp_path / name, force=False)
         found.append(range_test(bench, Range(PLAIN, steps=120), tmp_path / name))
     assert found[0] == found[1]
-    assert found[0]["exploded"]
-    assert 1e-5 < found[0]["suggestion"] < 0.1
+    assert 1e-5 < found[0]["suggestion"] < 0.05
     learned = checked(tmp_path / "check", bench, replace(PLAIN, lr=found[0]["suggestion"]))
     assert learned["passed"], (found[0]["sentence"], learned["sentence"])
     write_report(tmp_path / "one")
+
+
+def test_a_range_test_ends_where_the_loss_explodes(corners: Path, tmp_path: Path) -> None:
+    config = replace(PLAIN, optimizer="sgd")
+    make_folder(tmp_path / "lr", force=False)
+    found = range_test(bench_of(corners, config), Range(config, low=1e-3, high=1e6, steps=60), tmp_path / "lr")
+    assert found["exploded"]
+    assert found["steps"] < 60
+    write_report(tmp_path / "lr")
 
 
 def test_looking_for_a_rate_changes_nothing(corners: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ MEMORY = 0.85  # of the smoothed loss: six or seven steps
 EXPLODED = 3.0  # times the lowest smoothed loss
 SETTLED = 5  # steps before which nothing is concluded
 LEAST_FALL = 0.02  # of the first loss
+NEARLY = 0.05  # of the whole fall
 LOSSES = "losses.json"
 
 
@@ -242,13 +243,15 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]
     if len(smoothed) <= 2 * SETTLED:
         return {**nothing, "sentence": "the loss exploded at once: begin with a smaller --low"}
     values = np.asarray(smoothed)
-    lowest = SETTLED + int(values[SETTLED:].argmin())
-    if values[SETTLED] - values[lowest] < LEAST_FALL * values[SETTLED]:
+    start, least = values[SETTLED], values[SETTLED:].min()
+    if start - least < LEAST_FALL * start:
         words = (
             f"the loss did not fall at any rate from {rates[0]:.2g} to {rates[-1]:.2g}: take more --steps, "
             "or see crossfade check for the likely cause"
         )
         return {**nothing, "sentence": words}
+    # The first place that is nearly lowest: where pictures are learned within the test, the loss stays down for long.
+    lowest = SETTLED + int(np.argmax(values[SETTLED:] <= least + NEARLY * (start - least)))
     suggestion = float(f"{rates[lowest] / 10:.2g}")
     words = f"try {suggestion:g}: the loss falls until the rate is {rates[lowest]:.2g}, and a tenth of that is safe"
     return {"suggestion": suggestion, "lowest": rates[lowest], "sentence": words}
