@@ -24,7 +24,7 @@ MEMORY = 0.85  # of the smoothed loss: six or seven steps
 EXPLODED = 3.0  # times the lowest smoothed loss
 SETTLED = 5  # steps before which nothing is concluded
 LEAST_FALL = 0.02  # of the first loss
-NEARLY = 0.05  # of the whole fall
+NEARLY = 0.02  # of the whole fall
 LOSSES = "losses.json"
 
 

@@ -29,7 +29,7 @@ def test_the_rate_rises_by_equal_ratios() -> None:
 def test_a_tenth_of_the_lowest_point_is_suggested() -> None:
     rates = np.geomspace(1e-6, 10, 141)
     losses = 2 + (np.log10(rates) + 1) ** 2 / 10  # lowest at 0.1
-    assert suggest(rates.tolist(), losses.tolist())["suggestion"] == pytest.approx(0.0013, rel=0.1)
+    assert suggest(rates.tolist(), losses.tolist())["suggestion"] == pytest.approx(0.0021, rel=0.1)
     assert suggest(rates.tolist(), [2.0] * 141)["suggestion"] is None
     assert "exploded at once" in suggest(rates[:8].tolist(), [2.0] * 8)["sentence"]
 
