@@ -257,7 +257,7 @@ def test_a_signal_saves_and_leaves(corners: Path, tmp_path: Path, number: int) -
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad"])
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "onecycle", "plateau"])
 def test_every_optimiser_with_every_schedule(corners: Path, tmp_path: Path, optimizer: str, schedule: str) -> None:
     run(corners, tmp_path / "run", optimizer=optimizer, schedule=schedule, lr=0.003, epochs=2, clip_norm=1.0,

@@ -12,6 +12,9 @@ COMMANDS = {
     "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
     "scan": "Say what is in a folder of pictures, and what is refused and why.",
     "preview": "Draw the classes, preprocessing and mixed pictures, with their label weights.",
+    "check": "Overfit a few pictures on purpose: can this network learn at all, and if not, why?",
+    "lr": "Find the learning rate: a few side by side, or a range test; or draw a schedule.",
+    "ablate": "Does more data help, or more mixing? Arms compared on fewer and more pictures.",
     "train": "Train one network.",
     "resume": "Go on with a training or a comparison that was stopped.",
     "compare": "Train several arms fairly and say whether mixing helps.",
@@ -22,6 +25,9 @@ COMMANDS = {
     "export": "Write a trained run as ONNX, or as a folder for a model hub.",
     "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",
 }
+COMMANDS = (
+    "demo", "scan", "preview", "check", "lr", "ablate", "train", "resume", "compare", "predict", "report", "doctor",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:

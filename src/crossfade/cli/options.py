@@ -34,6 +34,8 @@ def _flags(name: str, *, without: tuple[str, ...] = (), only: tuple[str, ...] = 
 TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
 CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
 TuneFlags = Annotated[_flags("TuneFlags", without=("mix",)), Parameter(name="*")]
+AblateFlags = Annotated[_flags("AblateFlags", without=("mix", "seed", "per_class")), Parameter(name="*")]
+LrFlags = Annotated[_flags("LrFlags"), Parameter(name="*")]
 _STEPS = ("size", "channels", *(one.name for one in fields(Preprocess)))
 PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS), Parameter(name="*")]
 
@@ -65,6 +67,32 @@ def read_config(path: Path | None, flags: Any, *, also: tuple[str, ...] = ()) ->
     table = {} if path is None else read_toml(path)
     extra = {key: table.pop(key) for key in also if key in table}
     return resolve(table, given(flags)), extra
+
+
+def read_config_for(step: str, path: Path | None, flags: Any, own: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a step of the method, whose `own` values only flags can change.
+
+    A file describes the whole training: what it says of `own` is set aside, and that is said.
+    """
+    from crossfade.cli.progress import say
+
+    table = {} if path is None else read_toml(path)
+    for key in ("arm", "seeds"):
+        table.pop(key, None)
+    set_aside = {key: table.pop(key) for key in own if key in table}
+    changed = [f"{key} = {value!r}" for key, value in set_aside.items() if value != own[key]]
+    if changed:
+        say(f"{step}: {', '.join(changed)} of {path} are set aside; give flags to have them here, too")
+    return resolve({**table, **{key: value for key, value in own.items() if value is not None}}, given(flags))
+
+
+def numbers_of(flag: str, value: Any) -> list[float]:
+    """``0.1,0.01`` as numbers; a TOML list of them will do."""
+    parts = value.removesuffix(",").split(",") if isinstance(value, str) else value
+    try:
+        return [float(part) for part in parts]
+    except (TypeError, ValueError):
+        raise ConfigError(f"{flag}: numbers with commas between them, such as 0.1,0.01. Got {value!r}.") from None
 
 
 def seeds_of(value: Any) -> list[int]:

@@ -31,13 +31,13 @@ def resume(
     it is.
     """
     command = _read_command(run)
-    kinds = {"train": _train, "compare": _compare, "tune": _tune}
+    kinds = {"train": _train, "compare": _compare, "check": _check, "lr": _lr, "ablate": _ablate, "tune": _tune}
     if command["kind"] not in kinds:
         raise ConfigError(
             f"resume: goes on with {' or '.join(kinds)}. Got {run}, made by crossfade {command['kind']}. "
             "Run that command again."
         )
-    kinds[command["kind"]](run, command, data or Path(command["data"]), threads)
+    return kinds[command["kind"]](run, command, data or Path(command["data"]), threads)
 
 
 def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
@@ -75,6 +75,40 @@ def _tune(run: Path, command: dict[str, Any], data: Path, threads: int | None) -
     search = Search(table["arm"], table["trials"], table["seeds"], config, table.get("timeout"))
     run_search(bench, search, run, command["argv"])
     return None
+
+
+def _check(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> int | None:
+    from crossfade.cli.steps import run_check
+    from crossfade.experiments.check import Check
+
+    if (run / "check.json").exists():
+        return _say_finished(run)
+    table, config, bench = _reopen(run, data, threads)
+    return run_check(bench, Check(config, table["bound"]), run)
+
+
+def _lr(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> int | None:
+    import shlex
+
+    from crossfade.cli.steps import run_sweep
+    from crossfade.experiments.lr import Sweep
+
+    if (run / "lr.json").exists():
+        return _say_finished(run)
+    table, config, bench = _reopen(run, data, threads)
+    if "values" not in table:
+        again = shlex.join([*command["argv"], "--force"])
+        raise ConfigError(f"resume: a range test is not gone on with. Got {run}. Run it again: {again}")
+    return run_sweep(bench, Sweep(config, table["values"]), run)
+
+
+def _ablate(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
+    from crossfade.cli.ablate import sizes_of
+    from crossfade.cli.steps import run_ablation
+    from crossfade.experiments.ablate import Ablation
+
+    table, config, bench = _reopen(run, data, threads)
+    run_ablation(bench, Ablation(sizes_of(table["sizes"]), table["arm"], table["seeds"], config), run, command["argv"])
 
 
 def _reopen(run: Path, data: Path, threads: int | None) -> tuple[dict[str, Any], RunConfig, Bench]:

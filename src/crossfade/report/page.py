@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crossfade.report import record, words
+from crossfade.report import methods, record, words
 from crossfade.report.measure import measure
 from crossfade.report.render import PAGE, Page, render, write
 from crossfade.report.sections import (
@@ -58,10 +58,10 @@ STORY = (
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html`, and its figures as SVG files, into the folder of a training, comparison or search.
+    """Write `report.html`, and its figures as SVG files, into the folder of a training or an experiment.
 
     Args:
-        folder: what `crossfade train`, `compare` or `tune` left. Missing pieces are named on the page.
+        folder: what a command that trains left. Missing pieces are named on the page.
 
     Returns:
         The path of the page.
@@ -71,11 +71,16 @@ def write_report(folder: Path) -> Path:
         ConfigError: nothing can be written there.
     """
     folder = Path(folder)
+    return write(_page(folder), folder)
+
+
+def _page(folder: Path) -> Page:
     if is_search(folder):
-        return write(tuning_page(folder), folder)
+        return tuning_page(folder)
+    if (step := methods.read(folder)) is not None:
+        return render(*step)
     found = record.read(folder)
-    page = comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)
-    return write(page, folder)
+    return comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)
 
 
 def comparison_page(comparison: record.Comparison) -> Page:

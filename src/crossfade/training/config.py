@@ -37,10 +37,12 @@ class RunConfig:
     alpha: float | None = _option(None, "alpha of the Beta distribution, where mix does not say")
     epochs: int = _option(15, "passes over the training pictures")
     batch_size: int = _option(128, "pictures in a batch")
-    optimizer: Literal["sgd", "adam", "adamw"] = _option("adamw", "sgd (with Nesterov momentum), adam or adamw")
-    lr: float | None = _option(None, "base learning rate; by optimizer if not said: sgd 0.1, adam and adamw 0.001")
+    optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad"] = _option(
+        "adamw", "sgd is with Nesterov momentum"
+    )
+    lr: float | None = _option(None, "base learning rate; if not said sgd 0.1, adagrad 0.01, all others 0.001")
     momentum: float = _option(0.9, "of sgd")
-    weight_decay: float | None = _option(None, "on kernels only; by optimizer if not said: 5e-4, 0, 0.05")
+    weight_decay: float | None = _option(None, "on kernels only; if not said sgd 5e-4, adamw 0.05, all others 0")
     schedule: Literal["constant", "cosine", "step", "onecycle", "plateau"] = _option("cosine", "of the learning rate")
     warmup: float = _option(0.0, "epochs in which the learning rate rises")
     gamma: float = _option(0.5, "factor of the step and plateau schedules")

@@ -10,8 +10,9 @@ checkpoint `last`; a training that goes on from there ends with the bits of one 
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from torch.nn import functional as F
 from crossfade.arrays.dispatch import mixed_accuracy, mixed_loss
 from crossfade.data.loader import Loader
 from crossfade.data.split import Part
+from crossfade.errors import TrainingError
 from crossfade.mixing.policy import Policy
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
@@ -42,6 +44,7 @@ from crossfade.training.metrics import scores
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
 from crossfade.training.progress import Progress
 from crossfade.training.running import confusion_matrix
+from crossfade.training.schedule import Schedule
 from crossfade.training.signals import Stop, listen
 from crossfade.vision.normalise import Normalisation
 
@@ -62,6 +65,7 @@ class Training:
         device: to train on.
         precision: torch.float32, or torch.bfloat16 for autocast.
         callbacks: told of every step and epoch.
+        schedule: of the learning rate, in place of the configured one.
     """
 
     config: RunConfig
@@ -72,6 +76,7 @@ class Training:
     device: torch.device
     precision: torch.dtype = torch.float32
     callbacks: Sequence[Callback] = ()
+    schedule: Schedule | None = None
     progress: Progress = field(default_factory=Progress, init=False)
     _stop: Stop = field(default_factory=Stop, init=False)
     _saved: tuple[int, int] | None = field(default=None, init=False)
@@ -101,7 +106,7 @@ class Training:
             threads=config.threads,
         )
         self._optimizer = build_optimizer(self.model, config)
-        self._schedule = build_schedule(config, len(self._loader))
+        self._schedule = self.schedule or build_schedule(config, len(self._loader))
         self._keeper = Keeper(config, chosen_metric(config, self.pictures))
         self._ema = Ema(self.model, config.ema) if config.ema else None
         self._loss = build_loss(config, self.pictures, self.device)
@@ -122,6 +127,33 @@ class Training:
         self.model.train()
         images, labels = self._train_feed.to_device(ready)
         self._step(0, images, labels, ready)
+
+    def descend(self, steps: int, go_on: Callable[[float], bool] = math.isfinite) -> list[float]:
+        """The losses of the first `steps` steps of a training, of which nothing is written.
+
+        Args:
+            steps: at most; an epoch follows the other.
+            go_on: told each loss; False ends it there.
+        """
+        losses: list[float] = []
+        with torch.random.fork_rng(devices=self._accelerators):
+            self._prepare_model()
+            for epoch in range(-(-steps // len(self._loader))):
+                self._reseed(epoch)
+                self.model.train()
+                for ready in self._loader.epoch(epoch):
+                    images, labels = self._train_feed.to_device(ready)
+                    try:
+                        losses.append(float(self._step(len(losses), images, labels, ready)[1]))
+                    except TrainingError:  # of the guard: something is not finite
+                        losses.append(math.nan)
+                    if not go_on(losses[-1]) or len(losses) == steps or not math.isfinite(losses[-1]):
+                        return losses
+        return losses
+
+    @property
+    def _accelerators(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from a checkpoint `last` of this run.
@@ -161,8 +193,7 @@ class Training:
     def _run(self) -> dict[str, Any]:
         progress = self.progress
         self._start = time.perf_counter() - progress.seconds
-        devices = [self.device] if self.device.type == "cuda" else []
-        with listen() as self._stop, torch.random.fork_rng(devices=devices):
+        with listen() as self._stop, torch.random.fork_rng(devices=self._accelerators):
             if self._saved is None:
                 progress.initial_weights = checkpoint.tensors_digest(self.model.state_dict())
                 self._prepare_model()

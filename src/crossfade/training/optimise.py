@@ -13,8 +13,16 @@ from crossfade.training import schedule
 from crossfade.training.config import RunConfig
 
 # Rates at which plain networks train; the decays are those of He et al. 2015 (SGD) and Loshchilov & Hutter 2019.
-DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
-DEFAULT_WEIGHT_DECAY = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.05}
+DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "nadam": 1e-3, "radam": 1e-3, "rmsprop": 1e-3, "adagrad": 1e-2}
+DEFAULT_WEIGHT_DECAY = {"sgd": 5e-4, "adamw": 0.05}
+_ADAPTIVE: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
 
 
 def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
@@ -24,15 +32,14 @@ def build_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimize
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     lr = config.lr or DEFAULT_LR[config.optimizer]
-    decay = DEFAULT_WEIGHT_DECAY[config.optimizer] if config.weight_decay is None else config.weight_decay
+    decay = DEFAULT_WEIGHT_DECAY.get(config.optimizer, 0.0) if config.weight_decay is None else config.weight_decay
     groups = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": decay, "base_lr": lr},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0, "base_lr": lr},
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.momentum > 0)
-    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=lr)
+    return _ADAPTIVE[config.optimizer](groups, lr=lr)  # type: ignore[call-arg]
 
 
 def build_schedule(config: RunConfig, steps_per_epoch: int) -> schedule.Schedule:

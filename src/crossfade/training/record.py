@@ -182,6 +182,11 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """What `append_line` wrote, oldest first; nothing where nothing was."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
 def plain(value: Any) -> Any:
     """A value as it comes back from a JSON file of ours."""
     if isinstance(value, Mapping):

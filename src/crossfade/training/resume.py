@@ -21,7 +21,8 @@ from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.training.dataset import Pictures
 
 FREE = ("threads", "device", "precision", "trust", "cache_gb")  # options that change no number, or that are recorded
-SEVERAL = ("arm", "seeds", "trials", "timeout")  # of tables of several trainings, beside the options of each
+# Of tables of several trainings: what those do not have in common.
+SEVERAL = ("arm", "seeds", "sizes", "values", "bound", "trials", "timeout")
 _FEW = 5
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,15 @@ def alone_in(folder: Path) -> Iterator[None]:
 def has_begun(folder: Path) -> bool:
     """Whether a training wrote its head into the folder, whose last file is its configuration."""
     return (folder / "config.toml").is_file()
+
+
+def begin(bench: Any, table: Mapping[str, Any], folder: Path) -> None:
+    """Write the head of an experiment of several trainings; where it stands, see that it is the same experiment."""
+    if has_begun(folder):
+        check_same(folder, table, bench.pictures)
+    else:
+        record.write_json(folder / "data.json", bench.pictures.summary())
+        record.write_head(folder, bench.pictures, table, bench.environment)
 
 
 def finished(folder: Path) -> dict[str, Any] | None:

@@ -1,0 +1,101 @@
+"""What check, lr and ablate do: open the pictures, work under a bar, print the sentence, write the page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossfade.cli.progress import bar, epoch_line, say
+from crossfade.cli.work import open_bench_into, report_and_say
+from crossfade.experiments.ablate import Ablation, ablate, size_name
+from crossfade.experiments.check import Check, check
+from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
+from crossfade.mixing.registry import policy_from_spec
+from crossfade.report.words import aligned
+from crossfade.training.callbacks import Callback, Watch
+from crossfade.training.config import RunConfig
+from crossfade.training.record import make_folder, write_command
+from crossfade.training.run import Bench
+
+
+def open_step(kind: str, data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
+    """The bench of a new folder, in which stands what was asked for."""
+    policy_from_spec(config.mix, {"alpha": config.alpha})
+    bench = open_bench_into(data, config, folder, force=force)
+    write_command(folder, kind, data, ["crossfade", *sys.argv[1:]])
+    return bench
+
+
+def run_check(bench: Bench, asked: Check, folder: Path) -> int:
+    """Check, say what was found; 0 if it passed."""
+    config = asked.config
+    with bar("training") as tick:
+        line = epoch_line("check (val: the training pictures)", config.epochs)
+        found = check(bench, asked, folder, callbacks=[Watch(epoch=line, step=tick)])
+    say("")
+    print(found["sentence"])
+    for cause in found["causes"][1:]:
+        print(f"or {cause['cause']}: {cause['evidence']}. {cause['advice']}")
+    report_and_say(folder)
+    return 0 if found["passed"] else 1
+
+
+def run_sweep(bench: Bench, asked: Sweep, folder: Path) -> int:
+    """Train with each rate; 0 if any of them is good."""
+    total = len(asked.values)
+    with bar("training") as tick:
+
+        def on_value(value: float) -> list[Callback]:
+            before = list(asked.values).index(value)
+            line = epoch_line(f"lr {value:g}", asked.config.epochs)
+            return [Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))]
+
+        found = sweep(bench, asked, folder, on_value=on_value)
+    say("")
+    rows = [("rate", "loss after each epoch", f"validation {found['metric']}")]
+    for name, one in found["values"].items():
+        losses = "  ".join(f"{loss:.4f}" for loss in one["epochs"]) + ("  blew up" if one["stopped"] else "")
+        rows.append((name, losses, "-" if one["val"] is None else f"{one['val']:.4f}"))
+    print(aligned(rows))
+    print(f"\n{found['sentence']}")
+    report_and_say(folder)
+    return 0 if found["suggestion"] else 1
+
+
+def run_range(bench: Bench, asked: Range, folder: Path) -> int:
+    """Find the rates at which the loss falls; 0 if there are any."""
+    with bar("range test, steps") as tick:
+        found = range_test(bench, asked, folder, tick=tick)
+    say("")
+    print(found["sentence"])
+    report_and_say(folder)
+    return 0 if found["suggestion"] else 1
+
+
+def run_schedule(config: RunConfig, folder: Path, *, force: bool) -> int:
+    """Draw the schedule of a configuration."""
+    make_folder(folder, force=force)
+    print(draw_schedule(config, folder)["sentence"])
+    report_and_say(folder)
+    return 0
+
+
+def run_ablation(bench: Bench, asked: Ablation, folder: Path, command: Sequence[str]) -> None:
+    """Compare at every size, print the table and what was shown."""
+
+    def on_run(size: str, arm: str, seed: int) -> list[Callback]:
+        return [Watch(epoch=epoch_line(f"{size} a class, {arm}, seed {seed}", asked.config.epochs))]
+
+    say(f"sizes: {', '.join(map(size_name, asked.sizes))} pictures a class")
+    found = ablate(bench, asked, folder, commands=[shlex.join(command)], on_run=on_run)
+    say("")
+    rows = [("a class", "pictures", "steps", *found["arms"])]
+    for i, size in enumerate(found["per_class"]):
+        means = (f"{arm['mean'][i]:.4f}" for arm in found["arms"].values())
+        rows.append((str(size), f"{found['pictures'][i]:,}", f"{found['steps'][i]:,}", *means))
+    print(f"{found['metric']}, mean of {len(found['seeds'])} seeds\n\n{aligned(rows)}\n")
+    for words in [*found["notes"], *found["sentences"]]:
+        print(words)
+    report_and_say(folder)

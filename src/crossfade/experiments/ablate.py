@@ -1,0 +1,295 @@
+"""More data or more mixing: the same comparison on fewer and on more training pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossfade.data.split import first_per_class
+from crossfade.errors import ConfigError
+from crossfade.experiments.compare import Comparison, compare
+from crossfade.experiments.statistics import Interval, paired_difference
+from crossfade.training import record
+from crossfade.training.callbacks import Callback
+from crossfade.training.config import RunConfig
+from crossfade.training.dataset import Pictures
+from crossfade.training.metrics import METRICS, Metric
+from crossfade.training.resume import begin
+from crossfade.training.run import Bench, open_bench
+
+ALL = "all"
+MARGIN = 0.01  # "as well as" is: not worse by more than a point
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Sizes, at each of which all arms are compared.
+
+    Args:
+        sizes: training pictures of each class, ascending; None, all of them, comes last.
+        arms, seeds, config: of the comparison at each size.
+    """
+
+    sizes: Sequence[int | None]
+    arms: Sequence[str]
+    seeds: Sequence[int]
+    config: RunConfig
+
+    def __post_init__(self) -> None:
+        numbers = [size for size in self.sizes if size is not None]
+        if not self.sizes or any(size < 1 for size in numbers):
+            raise ConfigError("ablate: needs pictures per class, 1 or more. Pass --per-class 10,30,100,all.")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise ConfigError(f"ablate: every size is run once. Got {', '.join(map(size_name, self.sizes))}.")
+        last = [None] * (None in self.sizes)
+        object.__setattr__(self, "sizes", (*sorted(numbers), *last))
+        self.at(None)
+
+    def at(self, size: int | None) -> Comparison:
+        """The comparison at one size."""
+        return Comparison(self.arms, self.seeds, replace(self.config, per_class=size))
+
+
+def size_name(size: int | None) -> str:
+    """10 -> "10", None -> "all": its folder, and its name in records."""
+    return ALL if size is None else str(size)
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size on the pictures that there are.
+
+    Attributes:
+        asked: pictures per class; None for all.
+        pictures: with the training part cut down; the others are those of every size.
+        note: which classes cannot fill it, or "".
+    """
+
+    asked: int | None
+    pictures: Pictures
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """As in records."""
+        return size_name(self.asked)
+
+    @property
+    def total(self) -> int:
+        """Training pictures of all classes."""
+        return len(self.pictures.split.train)
+
+
+def cut(pictures: Pictures, sizes: Sequence[int | None]) -> tuple[list[Size], list[str]]:
+    """The sizes on these pictures, and what to say of them: sizes that keep the same pictures are run once."""
+    found: list[Size] = []
+    notes: list[str] = []
+    for asked in sizes:
+        split = pictures.split
+        if asked is not None:
+            split = first_per_class(split, pictures.index.labels, asked)
+        own = replace(pictures, split=split)
+        short = {name: n for name, n in own.per_class()["train"].items() if asked is not None and n < asked}
+        note = f"{asked} a class: " + ", ".join(f"{name} has only {n}" for name, n in short.items()) if short else ""
+        notes += [note] if note else []
+        size = Size(asked, own, note)
+        if found and found[-1].total == size.total:
+            notes.append(
+                f"{size.name} keeps the same {size.total:,} pictures as {found[-1].name}, and is not run again"
+            )
+        else:
+            found.append(size)
+    return found, notes
+
+
+OnRun = Callable[[str, str, int], Sequence[Callback]]
+
+
+def ablate(
+    bench: Bench,
+    asked: Ablation,
+    folder: Path,
+    *,
+    commands: Sequence[str] = (),
+    on_run: OnRun | None = None,
+) -> dict[str, Any]:
+    """Compare all arms at every size, the smallest first, and write after each what is known.
+
+    All sizes are judged on the same pictures, and every training of a seed begins with the same weights. The
+    normalisation is measured on the training pictures of the size, since there would be no others.
+
+    Args:
+        bench: with the whole training part.
+        folder: made by `record.make_folder`; each size is a comparison in a folder of its own.
+        commands: what the user typed.
+        on_run: called before each training with (size, arm, seed); gives its callbacks.
+
+    Returns:
+        What is also in `ablate.json`.
+    """
+    config = asked.config
+    lists = {"arm": list(asked.arms), "seeds": list(asked.seeds), "sizes": list(map(size_name, asked.sizes))}
+    head = {**config.as_dict(), "mix": None, "seed": None, "per_class": None, **lists}
+    begin(bench, head, folder)
+    sizes, notes = cut(bench.pictures, asked.sizes)
+    done: dict[str, dict[str, Any]] = {}
+    result: dict[str, Any] = {}
+    for size in sizes:
+        own = asked.at(size.asked)
+        (folder / size.name).mkdir(exist_ok=True)
+        done[size.name] = compare(
+            open_bench(size.pictures, own.config),
+            own,
+            folder / size.name,
+            commands=commands,
+            resume=True,
+            on_run=None if on_run is None else lambda arm, seed, name=size.name: on_run(name, arm, seed),
+        )
+        result = {
+            **summarise(sizes[: len(done)], list(done.values()), config),
+            "notes": notes,
+            "commands": list(commands),
+        }
+        record.write_json(folder / "ablate.json", result)
+    return result
+
+
+def summarise(sizes: Sequence[Size], found: Sequence[Mapping[str, Any]], config: RunConfig) -> dict[str, Any]:
+    """`ablate.json` from the summaries of the comparisons."""
+    first = found[0]
+    metric, baseline = METRICS[first["metric"]], first["baseline"]
+    arms = {
+        arm: {
+            "seeds": np.transpose([one["arms"][arm]["seeds"] for one in found]).tolist(),
+            "mean": [one["arms"][arm]["mean"] for one in found],
+            "ci95": [one["arms"][arm]["ci95"] for one in found],
+        }
+        for arm in first["arms"]
+    }
+    classes = len(sizes[0].pictures.classes)
+    totals = [size.total for size in sizes]
+    return {
+        "metric": metric.name,
+        "baseline": baseline,
+        "part": first["part"],
+        "per_class": [size.asked if size.asked is not None else ALL for size in sizes],
+        "pictures": totals,
+        "mean_per_class": [total / classes for total in totals],
+        "epochs": config.epochs,
+        "steps": [config.epochs * math.ceil(total / config.batch_size) for total in totals],
+        "seeds": first["seeds"],
+        "arms": arms,
+        "verdicts": [one["verdict"] for one in found],
+        "headline": headline(totals, arms, baseline, metric),
+        "sentences": sentences([size.name for size in sizes], arms, baseline, metric),
+    }
+
+
+Arms = Mapping[str, Mapping[str, Any]]
+
+
+def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> list[str]:
+    """Does more data help, does mixing help, and does one stand in for the other: only what was shown."""
+    told = [_more_data(arm, names, arms[arm]["seeds"], metric) for arm in arms if len(names) > 1]
+    told += [_more_mixing(arm, names, arms, baseline, metric) for arm in arms if arm != baseline]
+    told += [said for arm in arms if arm != baseline if (said := _instead(arm, names, arms, baseline, metric))]
+    return told
+
+
+def headline(totals: Sequence[int], arms: Arms, baseline: str, metric: Metric) -> str:
+    """In a few words: what more data does to the baseline, and what mixing does to anything."""
+    rows = arms[baseline]["seeds"]
+    words = []
+    if len(totals) > 1:
+        _, interval = _gain(_column(rows, -1), _column(rows, 0), metric)
+        words.append("More data helps" if interval and interval[0] > 0 else "That more data helps was not shown")
+    mixing = [
+        _gain(_column(arms[arm]["seeds"], i), _column(rows, i), metric)[1]
+        for arm in arms
+        if arm != baseline
+        for i in range(len(totals))
+    ]
+    if mixing:
+        helps = sum(interval is not None and interval[0] > 0 for interval in mixing)
+        places = f"at {helps} of {len(mixing)} places" if helps < len(mixing) else "everywhere"
+        words.append(f"mixing helps {places}" if helps else "that mixing helps was not shown")
+    told = "; ".join(words) or "nothing was compared"
+    return f"{told[0].upper()}{told[1:]}."
+
+
+def _gain(treated: Sequence[float], other: Sequence[float], metric: Metric) -> tuple[float, Interval | None]:
+    """How much better, whichever way that is, with its interval."""
+    found = paired_difference(treated, other)
+    ends = None if found["ci95"] is None else sorted(metric.sign * end for end in found["ci95"])
+    return metric.sign * found["mean"], None if ends is None else (ends[0], ends[1])
+
+
+def _column(rows: Sequence[Sequence[float]], i: int) -> list[float]:
+    return [row[i] for row in rows]
+
+
+def _more_data(arm: str, names: Sequence[str], rows: Sequence[Sequence[float]], metric: Metric) -> str:
+    """What the last step up in size brought, which says whether still more is likely to."""
+    last, before = _column(rows, -1), _column(rows, -2)
+    gain, interval = _gain(last, before, metric)
+    return f"{arm}: from {names[-2]} to {names[-1]} pictures a class, {_shown('more data', gain, interval, metric)}"
+
+
+def _more_mixing(arm: str, names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> str:
+    found = []
+    for i, name in enumerate(names):
+        gain, interval = _gain(_column(arms[arm]["seeds"], i), _column(arms[baseline]["seeds"], i), metric)
+        found.append((name, gain, interval))
+    if all(interval is None for _, _, interval in found):
+        told = ", ".join(f"{_amount(gain, metric)} with {name}" for name, gain, _ in found)
+        return f"{arm} against {baseline}: {told}; one seed, which is an anecdote"
+    helps = [name for name, _, interval in found if interval and interval[0] > 0]
+    hurts = [name for name, _, interval in found if interval and interval[1] < 0]
+    shown = [f"{word} with {_and(where)}" for word, where in (("helps", helps), ("hurts", hurts)) if where]
+    rest = [name for name, _, _ in found if name not in (*helps, *hurts)]
+    shown += [f"no difference was shown with {_and(rest)}"] if rest else []
+    return f"{arm} against {baseline}: {'; '.join(shown)} pictures a class"
+
+
+def _instead(arm: str, names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> str:
+    """Where an arm does as well with fewer pictures as the baseline with more, and more do help the baseline."""
+    mine, others = arms[arm]["seeds"], arms[baseline]["seeds"]
+    for few in range(len(names) - 1):
+        for many in range(len(names) - 1, few, -1):
+            _, more = _gain(_column(others, many), _column(others, few), metric)
+            gain, held = _gain(_column(mine, few), _column(others, many), metric)
+            if more and held and more[0] > 0 and held[0] > -MARGIN:
+                return (
+                    f"{arm} with {names[few]} pictures a class does as well as {baseline} with {names[many]}: "
+                    f"{_amount(gain, metric)} (95% CI {_ends(held, metric)})"
+                )
+    return ""
+
+
+def _shown(what: str, gain: float, interval: Interval | None, metric: Metric) -> str:
+    amount = _amount(gain, metric)
+    if interval is None:
+        return f"{amount} with one seed, which is an anecdote"
+    evidence = f"{amount} (95% CI {_ends(interval, metric)})"
+    if interval[0] > 0:
+        return f"{what} helps: {evidence}"
+    return f"{what} hurts: {evidence}" if interval[1] < 0 else f"no gain was shown: {evidence}"
+
+
+def _amount(gain: float, metric: Metric) -> str:
+    """A gain as it is printed, never -0.0; of a metric where lower is better, a gain is a fall."""
+    return f"{round(100 * gain, 1) + 0.0:+.1f} points" if metric.percent else f"{round(gain, 3) + 0.0:+.3f}"
+
+
+def _ends(interval: Interval, metric: Metric) -> str:
+    low, high = (_amount(end, metric).removesuffix(" points") for end in interval)
+    return f"{low} to {high}"
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

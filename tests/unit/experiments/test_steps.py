@@ -1,0 +1,118 @@
+"""What check, lr and ablate conclude from numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from crossfade.experiments.ablate import headline, sentences
+from crossfade.experiments.causes import TOO_HIGH, TOO_LOW, learning_rate
+from crossfade.experiments.check import Fit
+from crossfade.experiments.labels import above_chance, ceiling, neighbours_agree, thumbnails
+from crossfade.experiments.lr import best_of, smooth, suggest
+from crossfade.experiments.probe import Descent, rising
+from crossfade.training.metrics import METRICS
+
+
+def test_smoothing_has_no_bias_at_its_start() -> None:
+    assert smooth([3.0] * 5) == pytest.approx([3.0] * 5)
+    assert smooth([4.0, 2.0], memory=0.5) == pytest.approx([4.0, (0.25 * 4 + 0.5 * 2) / 0.75])
+
+
+def test_the_rate_rises_by_equal_ratios() -> None:
+    factor = rising(1e-4, 1.0, 5)
+    assert [factor(step) for step in range(5)] == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])
+
+
+def test_a_tenth_of_the_lowest_point_is_suggested() -> None:
+    rates = np.geomspace(1e-6, 10, 141)
+    losses = 2 + (np.log10(rates) + 1) ** 2 / 10  # lowest at 0.1
+    assert suggest(rates.tolist(), losses.tolist())["suggestion"] == pytest.approx(0.0021, rel=0.1)
+    assert suggest(rates.tolist(), [2.0] * 141)["suggestion"] is None
+    assert "exploded at once" in suggest(rates[:8].tolist(), [2.0] * 8)["sentence"]
+
+
+def test_the_best_of_several_rates() -> None:
+    values = {
+        "0.1": {"epochs": [1.0, 0.5], "stopped": None},
+        "0.01": {"epochs": [1.0, 0.9], "stopped": None},
+        "1": {"epochs": [], "stopped": "no number"},
+    }
+    found = best_of(values)
+    assert found["suggestion"] == 0.1
+    assert "largest" not in found["sentence"]
+    del values["1"]
+    assert "largest of them: try 1, too" in best_of(values)["sentence"]
+    assert best_of({"1": {"epochs": [], "stopped": "no number"}})["suggestion"] is None
+
+
+def descent(lr: float, last: float) -> Descent:
+    return Descent(lr, [2.0] * 15 + [last] * 5)
+
+
+@pytest.mark.parametrize(
+    ("losses", "cause"),
+    [({0.1: 1.9, 1.0: 1.99, 10.0: 0.3}, TOO_LOW), ({0.1: 0.4, 1.0: 2.5, 10.0: math.inf}, TOO_HIGH),
+     ({0.1: 1.0, 1.0: 0.5, 10.0: 0.45}, None)],
+)  # fmt: skip
+def test_a_rate_is_wrong_where_another_falls_clearly_further(losses: dict[float, float], cause: str | None) -> None:
+    found = learning_rate([descent(lr, last) for lr, last in losses.items()], 1.0)
+    assert (found and found.cause) == cause
+
+
+def test_the_trend_is_not_that_of_each_step() -> None:
+    losses = [1.0, 0.5, 0.6, 0.2, 0.3, 0.1]
+    lines = [{"train": {"loss": loss, "accuracy_by_label_weight": 1.0}, "val": {"accuracy": 1.0}} for loss in losses]
+    assert Fit(lines).trend < -0.3
+    assert Fit(lines[::-1]).trend > 0.3
+
+
+def test_neighbours_know_labels_that_mean_something() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    images = rng.normal(size=(120, 10, 12, 3)).astype(np.float32)
+    images[:, 2:5] += labels[:, None, None, None]
+    features = thumbnails(images)
+    assert neighbours_agree(features, labels)[1] < 0.005
+    assert neighbours_agree(features, rng.permutation(labels))[1] > 0.01
+
+
+def test_hits_above_chance() -> None:
+    labels = np.array([0] * 50 + [1] * 50)
+    assert above_chance(50, labels) > 0.4
+    assert above_chance(70, labels) < 1e-3
+
+
+def test_the_same_picture_under_two_names_sets_a_ceiling() -> None:
+    digests = [b"a", b"a", b"a", b"b", b"c"]
+    assert ceiling(digests, np.array([0, 0, 1, 1, 0])) == (0.8, 3)
+    assert ceiling(digests, np.array([0, 0, 0, 1, 1])) == (1.0, 0)
+
+
+def arms(**rows: list[list[float]]) -> dict:
+    return {name: {"seeds": np.transpose(values).tolist()} for name, values in rows.items()}
+
+
+def test_mixing_stands_in_for_data_only_where_that_was_shown() -> None:
+    few, many = [0.70, 0.71, 0.72], [0.80, 0.81, 0.82]
+    shown = arms(none=[few, many], mixup=[[0.805, 0.814, 0.823], [0.85, 0.86, 0.87]])
+    said = sentences(["30", "100"], shown, "none", METRICS["accuracy"])
+    assert "mixup with 30 pictures a class does as well as none with 100" in said[-1]
+    assert "none: from 30 to 100 pictures a class, more data helps: +10.0 points" in said[0]
+    assert headline([60, 200], shown, "none", METRICS["accuracy"]) == "More data helps; mixing helps everywhere."
+    not_shown = arms(none=[few, many], mixup=[[0.70, 0.90, 0.80], [0.85, 0.86, 0.87]])
+    assert not any("as well as" in one for one in sentences(["30", "100"], not_shown, "none", METRICS["accuracy"]))
+
+
+def test_of_a_loss_lower_is_better() -> None:
+    rows = arms(none=[[0.9, 0.91, 0.92], [0.5, 0.51, 0.52]])
+    assert "more data helps: +0.400" in sentences(["1", "2"], rows, "none", METRICS["log_loss"])[0]
+
+
+def test_one_seed_is_an_anecdote() -> None:
+    rows = arms(none=[[0.5], [0.9]], mixup=[[0.6], [0.9]])
+    said = sentences(["1", "2"], rows, "none", METRICS["accuracy"])
+    assert all("anecdote" in one for one in said)
+    assert "was not shown" in headline([2, 4], rows, "none", METRICS["accuracy"])
