@@ -68,6 +68,7 @@ def test_a_healthy_network_passes(corners: Path, tmp_path: Path) -> None:
     assert found["trend"] < 0
     assert len(found["losses"]) == len(found["accuracies"]) == 12
     assert found["sentence"].startswith("passed: ")
+    write_report(tmp_path / "check")
 
 
 @pytest.mark.parametrize(

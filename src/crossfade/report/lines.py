@@ -77,7 +77,8 @@ def lines_figure(
     ax.set_title(title, x=-LEFT / ax.get_position().width)
     ax.set_xlabel(xlabel)
     ax.margins(x=0.02)
-    ax.set_ylim(*(None if end is None else scale * end for end in ylim))
+    if ylim != (None, None):  # which would keep the limits from following a logarithm
+        ax.set_ylim(*(None if end is None else scale * end for end in ylim))
     _axis(ax.xaxis, log_x, xticks)
     _axis(ax.yaxis, log_y, (), percent)
     for mark in marks:
