@@ -25,9 +25,6 @@ COMMANDS = {
     "export": "Write a trained run as ONNX, or as a folder for a model hub.",
     "doctor": "Measure what holds a training back: disk, decoding, augmentation or model.",
 }
-COMMANDS = (
-    "demo", "scan", "preview", "check", "lr", "ablate", "train", "resume", "compare", "predict", "report", "doctor",
-)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
