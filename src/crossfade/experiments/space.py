@@ -85,7 +85,8 @@ def space_of(arms: Sequence[str], config: RunConfig) -> Space:
     """
     if not arms or len(set(arms)) < len(arms):
         raise ConfigError(f"tune: needs arms, each once. Got {', '.join(arms) or 'none'}. Pass --arm none --arm mixup.")
-    defaults = {"lr": DEFAULT_LR[config.optimizer], "weight_decay": DEFAULT_WEIGHT_DECAY[config.optimizer] or UNDECAYED}
+    decay = DEFAULT_WEIGHT_DECAY.get(config.optimizer, UNDECAYED)
+    defaults = {"lr": DEFAULT_LR[config.optimizer], "weight_decay": decay}
     ranges = {
         name: Range(AROUND[0] * value, AROUND[1] * value, value)
         for name, value in defaults.items()
