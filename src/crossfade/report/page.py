@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from crossfade.errors import ConfigError
+from crossfade.errors import ConfigError, DataError
 from crossfade.report import inline, record, sections, words
 from crossfade.report.style import PALETTE, save
 
@@ -38,7 +39,7 @@ def write_report(folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        DataError: the folder is neither.
+        DataError: the folder is neither, or the disk is full.
         ConfigError: nothing can be written there.
     """
     folder = Path(folder)
@@ -53,7 +54,8 @@ def write_report(folder: Path) -> Path:
             save(plot.alone, folder / FIGURES / f"{plot.name}.svg")
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise ConfigError(
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (DataError if full else ConfigError)(
             f"report: the page is written into the run folder. Got {folder}, {error.strerror}. "
             "Copy the folder to a place that can be written to."
         ) from error
