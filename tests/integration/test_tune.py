@@ -16,7 +16,7 @@ import pytest
 from crossfade.cli import run as command_line
 from crossfade.data.loader import Loader
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments.tune import Search, fresh_seeds, tune, without_test
+from crossfade.experiments.tune import Search, fresh_seeds, tune
 from crossfade.report import write_report
 from crossfade.training import inference, loop
 from crossfade.training.callbacks import Callback
@@ -99,7 +99,7 @@ def test_no_trial_touches_the_test_part(tested: Path, tmp_path: Path, monkeypatc
     assert read["trial"] == set(bench.pictures.split.train.tolist()) | set(bench.pictures.split.val.tolist())
     assert not read["trial"] & test
     assert read["winner"] >= test
-    assert len(without_test(bench).pictures.split.test) == 0
+    assert len(bench.without_test().pictures.split.test) == 0
 
 
 def test_the_winner_is_tried_on_fresh_seeds_each_side_with_its_own_rates(finished: tuple[Path, dict]) -> None:

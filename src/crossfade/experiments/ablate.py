@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,6 +136,10 @@ def ablate(
     head = {**config.as_dict(), "mix": None, "seed": None, "per_class": None, **lists}
     begin(bench, head, folder)
     sizes, notes = cut(bench.pictures, asked.sizes)
+    if config.patience is not None:
+        notes.append(
+            f"a training stops after {config.patience} epochs without improvement, maybe before the steps told"
+        )
     done: dict[str, dict[str, Any]] = {}
     result: dict[str, Any] = {}
     for size in sizes:
@@ -181,7 +184,7 @@ def summarise(sizes: Sequence[Size], found: Sequence[Mapping[str, Any]], config:
         "pictures": totals,
         "mean_per_class": [total / classes for total in totals],
         "epochs": config.epochs,
-        "steps": [config.epochs * math.ceil(total / config.batch_size) for total in totals],
+        "steps": [config.epochs * config.steps_per_epoch(total) for total in totals],
         "seeds": first["seeds"],
         "arms": arms,
         "verdicts": [one["verdict"] for one in found],

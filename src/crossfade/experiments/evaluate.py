@@ -126,7 +126,7 @@ def evaluate(
     rows = hardest_rows(log_p, truth, options.hardest)
     summary = {
         "run": str(subject.folder),
-        "epoch": subject.epoch,
+        "epoch": subject.predictor.epoch,
         "data": {
             "root": str(pool.index.root),
             "part": chosen.part,
@@ -206,7 +206,7 @@ def _origin_notes(subject: Subject, pool: Pool, own: Pool | None, chosen: Select
     """What makes these scores better than those of new pictures: what they chose, and what was nearly trained on."""
     notes, config = [], subject.config
     decided = {
-        "the best epoch": subject.epoch == "best",
+        "the best epoch": subject.predictor.epoch == "best",
         "when to stop": config.patience is not None,
         "when to lower the learning rate": config.schedule == "plateau",
     }

@@ -15,9 +15,8 @@ from typing import Any
 from crossfade import __version__
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
-from crossfade.training.export.samples import read_record
 from crossfade.training.predict import Predictor
-from crossfade.training.record import read_json
+from crossfade.training.record import read_json, read_record
 
 MOST_CLASSES = 50
 Z95 = 1.959964
