@@ -14,8 +14,8 @@ from PIL import Image
 from crossfade.cli import run
 from crossfade.data.table import read_table
 from crossfade.errors import ConfigError
-from crossfade.experiments.evaluate import Options, replacing
-from crossfade.experiments.side_by_side import evaluate_folder
+from crossfade.experiments.evaluation.evaluate import Options, replacing
+from crossfade.experiments.evaluation.side_by_side import evaluate_folder
 from crossfade.training import checkpoint
 from tests.integration.folders import write_corners
 

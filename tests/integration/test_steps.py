@@ -14,9 +14,9 @@ from torch import nn
 
 from crossfade.cli import run as run_command
 from crossfade.errors import ConfigError
-from crossfade.experiments import causes
 from crossfade.experiments.ablate import Ablation, ablate, cut
-from crossfade.experiments.check import Check, check, on_itself
+from crossfade.experiments.checking import causes
+from crossfade.experiments.checking.check import Check, check, on_itself
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.models import registry
 from crossfade.report import write_report

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from crossfade.experiments.ablate import headline, sentences
-from crossfade.experiments.causes import TOO_HIGH, TOO_LOW, learning_rate
-from crossfade.experiments.check import Fit
-from crossfade.experiments.labels import above_chance, ceiling, neighbours_agree, thumbnails
+from crossfade.experiments.checking.causes import TOO_HIGH, TOO_LOW, learning_rate
+from crossfade.experiments.checking.check import Fit
+from crossfade.experiments.checking.labels import above_chance, ceiling, neighbours_agree, thumbnails
 from crossfade.experiments.lr import best_of, smooth, suggest
 from crossfade.experiments.probe import Descent, rising
 from crossfade.training.metrics import METRICS

@@ -18,9 +18,9 @@ from typing import Any
 
 from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.compare import BASELINE, Comparison, OnRun, compare
-from crossfade.experiments.space import arm_of, is_mixing, overrides, space_of, with_params
-from crossfade.experiments.study import Asked, Pruned, Study
-from crossfade.experiments.tuned import sentences
+from crossfade.experiments.tuning.sentences import sentences
+from crossfade.experiments.tuning.space import arm_of, is_mixing, overrides, space_of, with_params
+from crossfade.experiments.tuning.study import Asked, Pruned, Study
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossfade.experiments.calibration import (
+from crossfade.experiments.evaluation.calibration import (
     COLDEST,
     calibrate,
     crossed_temperatures,

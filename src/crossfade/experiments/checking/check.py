@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments import causes
-from crossfade.experiments.causes import Cause, Looks
-from crossfade.experiments.labels import above_chance
+from crossfade.experiments.checking import causes
+from crossfade.experiments.checking.causes import Cause, Looks
+from crossfade.experiments.checking.labels import above_chance
 from crossfade.experiments.probe import Descent, descend
 from crossfade.training import record
 from crossfade.training.callbacks import Callback

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from crossfade.data.table import write_table
 from crossfade.errors import ConfigError, CrossfadeError
-from crossfade.experiments.bootstrap import with_intervals
-from crossfade.experiments.calibration import calibrate, log_softmax
-from crossfade.experiments.robustness import evenly, robustness
-from crossfade.experiments.selection import Choice, Selection, near_copies, select
-from crossfade.experiments.subject import Pool, Progress, Subject
+from crossfade.experiments.evaluation.bootstrap import with_intervals
+from crossfade.experiments.evaluation.calibration import calibrate, log_softmax
+from crossfade.experiments.evaluation.robustness import evenly, robustness
+from crossfade.experiments.evaluation.selection import Choice, Selection, near_copies, select
+from crossfade.experiments.evaluation.subject import Pool, Progress, Subject
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
 from crossfade.training.metrics import Scorer

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from crossfade.errors import ConfigError
-from crossfade.experiments.evaluate import FOLDER, Options, check_writable, evaluate, replacing, write
+from crossfade.experiments.evaluation.evaluate import FOLDER, Options, check_writable, evaluate, replacing, write
+from crossfade.experiments.evaluation.subject import Pool, Progress, Subject, open_pool
 from crossfade.experiments.statistics import caution, outcome, paired_difference, summarise_arm, t_interval, verdict
-from crossfade.experiments.subject import Pool, Progress, Subject, open_pool
 from crossfade.training import record
 from crossfade.training.metrics import METRICS, Metric
 

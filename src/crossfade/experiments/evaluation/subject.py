@@ -19,7 +19,7 @@ from crossfade.data.loader import Batch
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.errors import ConfigError
-from crossfade.experiments.selection import Membership
+from crossfade.experiments.evaluation.selection import Membership
 from crossfade.training import record
 from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.training.dataset import read_pictures

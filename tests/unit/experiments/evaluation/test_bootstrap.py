@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crossfade.experiments.bootstrap import wilson, with_intervals
-from crossfade.experiments.calibration import softmax
+from crossfade.experiments.evaluation.bootstrap import wilson, with_intervals
+from crossfade.experiments.evaluation.calibration import softmax
 from crossfade.training.metrics import Scorer, scores
 from tests.scale import scaled
 
