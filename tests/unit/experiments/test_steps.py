@@ -122,6 +122,10 @@ def test_seeds_that_are_all_alike_show_nothing() -> None:
     assert "every one of 2 seeds alike" in said[0]
     assert not any("helps" in one or "as well as" in one for one in said)
     assert headline([2, 4], rows, "none", METRICS["accuracy"]).endswith("that mixing helps was not shown.")
+    rows = arms(none=[[0.5, 0.51], [0.75, 0.762]], mixup=[[0.75, 0.762], [0.8, 0.9]])
+    said = sentences(["1", "2"], rows, "none", METRICS["accuracy"])
+    assert "more data helps" in said[0]
+    assert not any("as well as" in one for one in said)
 
 
 def test_a_gain_that_is_printed_as_nothing_is_none() -> None:
