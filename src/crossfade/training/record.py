@@ -196,19 +196,20 @@ def places(run: Path) -> tuple[Path, ...]:
 
 def read_record(run: Path, name: str) -> dict[str, Any]:
     """A table of a run, or of the experiment it is part of; empty where there is none."""
-    return next(filter(None, (_table(place / name) for place in places(run))), {})
+    return next(filter(None, (json_table(place / name) for place in places(run))), {})
 
 
 def own_root(run: Path) -> Path | None:
     """The folder of pictures that a run was trained from, as the record nearest to it says."""
     for place in places(run):
         for name, key in (("command.json", "data"), ("data.json", "root")):
-            if isinstance(found := _table(place / name).get(key), str):
+            if isinstance(found := json_table(place / name).get(key), str):
                 return Path(found)
     return None
 
 
-def _table(path: Path) -> dict[str, Any]:
+def json_table(path: Path) -> dict[str, Any]:
+    """The table in a JSON file of ours; empty where there is none, or a damaged one."""
     try:
         found = read_json(path)
     except (OSError, ValueError):
