@@ -14,8 +14,8 @@ from PIL import Image
 from crossfade.cli import run
 from crossfade.data.table import read_table
 from crossfade.errors import ConfigError
-from crossfade.experiments.evaluate import Options, replacing
-from crossfade.experiments.side_by_side import evaluate_folder
+from crossfade.experiments.evaluation.evaluate import Options, replacing
+from crossfade.experiments.evaluation.side_by_side import evaluate_folder
 from crossfade.training import checkpoint
 from tests.integration.folders import write_corners
 
@@ -74,10 +74,15 @@ def test_what_is_written(mine: Path, corners: Path) -> None:
 
 def test_validation_pictures_judge_no_temperature_they_fitted(mine: Path) -> None:
     found = judged(mine)
-    assert found["calibration"]["crossed"]
+    assert found["calibration"]["fitted_on"] == "halves"
     assert any("other half" in note for note in found["data"]["notes"])
     assert not any("best epoch" in note for note in found["data"]["notes"]), "the last epoch was judged"
     assert any("best epoch" in note for note in judged(mine, weights="best")["data"]["notes"])
+    config = (mine / "config.toml").read_text()
+    (mine / "config.toml").write_text("patience = 9\n" + config)
+    assert any("chose when to stop" in note for note in judged(mine)["data"]["notes"])
+    (mine / "config.toml").write_text('weights = "other.safetensors"\n' + config)
+    assert any("trained on is not known" in note for note in judged(mine)["data"]["notes"])
 
 
 def test_a_copy_of_the_folder_gives_the_same_pictures_by_their_content(
@@ -91,11 +96,27 @@ def test_a_copy_of_the_folder_gives_the_same_pictures_by_their_content(
     assert found["data"]["part"] == "all"
     assert found["data"]["left_out"]["trained_on"] == 48
     assert found["metrics"]["log_loss"]["value"] == pytest.approx(own["metrics"]["log_loss"]["value"])
-    assert found["calibration"]["crossed"]
+    assert found["calibration"]["fitted_on"] == "halves"
     assert judged(mine, moved, part="val")["data"]["pictures"] == 12
     everything = judged(mine, moved, with_trained=True)["data"]
     assert (everything["pictures"], everything["left_out"]["trained_on"]) == (60, 0)
     assert any("48 of these pictures were trained on" in note for note in everything["notes"])
+
+
+def test_near_copies_of_training_pictures_are_said(mine: Path, corners: Path, tmp_path: Path) -> None:
+    """Saved anew, so of other bytes: one of a training picture, one of a validation picture."""
+    for number, part in enumerate(("train", "val")):
+        name = paths_of(mine, part)[-number]
+        saved = tmp_path / "saved" / Path(name).parent.name / f"{number}.png"
+        saved.parent.mkdir(parents=True, exist_ok=True)
+        picture = np.asarray(Image.open(corners / name)).copy()
+        Image.fromarray(picture + 1).save(saved)
+    found = judged(mine, tmp_path / "saved")["data"]
+    assert found["pictures"] == 2
+    (said,) = [note for note in found["notes"] if "near-identical" in note]
+    assert said.startswith("1 of these pictures")
+    assert "/0.png" in said
+    assert not any("near-identical" in note for note in judged(mine)["data"]["notes"])
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +137,7 @@ def test_other_pictures_are_judged_by_name_of_class_with_a_temperature_of_the_va
     assert (found["data"]["part"], found["data"]["pictures"]) == ("test", 18)
     assert found["data"]["left_out"]["unknown_class"] == 6
     assert any("'corner3'" in note for note in found["data"]["notes"])
-    assert not found["calibration"]["crossed"]
+    assert found["calibration"]["fitted_on"] == "val"
     assert found["calibration"]["temperature"] == pytest.approx(judged(mine)["calibration"]["temperature"], rel=1e-4), (
         "both are fitted on all of the val part"
     )
@@ -128,7 +149,8 @@ def test_without_the_runs_own_folder_there_is_no_temperature(mine: Path, others:
         (mine / name).unlink(missing_ok=True)
     found = judged(mine, others)
     assert found["calibration"]["temperature"] is None
-    assert any("no temperature was fitted" in note for note in found["data"]["notes"])
+    for words in ("no temperature was fitted", "whether any is near-identical"):
+        assert any(words in note for note in found["data"]["notes"])
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

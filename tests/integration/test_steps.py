@@ -14,9 +14,9 @@ from torch import nn
 
 from crossfade.cli import run as run_command
 from crossfade.errors import ConfigError
-from crossfade.experiments import causes
 from crossfade.experiments.ablate import Ablation, ablate, cut
-from crossfade.experiments.check import Check, check, on_itself
+from crossfade.experiments.checking import causes
+from crossfade.experiments.checking.check import Check, check, on_itself
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.models import registry
 from crossfade.report import write_report
@@ -166,6 +166,17 @@ def test_rates_side_by_side(corners: Path, tmp_path: Path) -> None:
     assert "blew up" in write_report(tmp_path / "lr").read_text()
 
 
+def test_looking_for_a_rate_leaves_the_test_part_alone(tmp_path: Path) -> None:
+    config = replace(PLAIN, epochs=1, lr=None)
+    bench = bench_of(write_corners(tmp_path / "data", each=10, parts=("train", "test")), config)
+    assert bench.pictures.judged == "test"
+    make_folder(tmp_path / "lr", force=False)
+    sweep(bench, Sweep(config, [0.01]), tmp_path / "lr")
+    summary = json.loads((tmp_path / "lr" / "lr-0.01" / "summary.json").read_text())
+    assert summary["judged"]["part"] == "val"
+    assert "test" not in summary
+
+
 def test_a_range_test_repeats_and_suggests_a_rate_that_learns(corners: Path, tmp_path: Path) -> None:
     bench = bench_of(corners)
     found = []
@@ -208,6 +219,17 @@ def test_every_schedule_is_drawn(tmp_path: Path, schedule: str) -> None:
     assert len(found["rates"]) == 12 * found["steps_per_epoch"]
     assert max(found["rates"]) == pytest.approx(3e-3)
     assert "The learning rate" in write_report(tmp_path).read_text()
+
+
+def test_steps_are_those_that_were_taken(corners: Path, tmp_path: Path) -> None:
+    """A last batch of one picture is left out: 33 pictures in batches of 16 are two steps, not three."""
+    config = replace(PLAIN, epochs=3, patience=3)
+    make_folder(tmp_path / "ablate", force=False)
+    found = ablate(bench_of(corners, config), Ablation((11,), ("none",), (0,), config), tmp_path / "ablate")
+    assert (found["pictures"], found["steps"]) == ([33], [3 * 2])
+    assert any("before the steps told" in note for note in found["notes"])
+    config = replace(config, per_class=11, patience=None)
+    assert checked(tmp_path / "check", bench_of(corners, config), config)["steps"] == 3 * 2
 
 
 def test_more_pictures_are_judged_on_the_same_ones(corners: Path, tmp_path: Path) -> None:

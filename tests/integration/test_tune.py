@@ -16,7 +16,7 @@ import pytest
 from crossfade.cli import run as command_line
 from crossfade.data.loader import Loader
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments.tune import Search, fresh_seeds, tune, without_test
+from crossfade.experiments.tuning.tune import Search, fresh_seeds, tune
 from crossfade.report import write_report
 from crossfade.training import inference, loop
 from crossfade.training.callbacks import Callback
@@ -99,7 +99,7 @@ def test_no_trial_touches_the_test_part(tested: Path, tmp_path: Path, monkeypatc
     assert read["trial"] == set(bench.pictures.split.train.tolist()) | set(bench.pictures.split.val.tolist())
     assert not read["trial"] & test
     assert read["winner"] >= test
-    assert len(without_test(bench).pictures.split.test) == 0
+    assert len(bench.without_test().pictures.split.test) == 0
 
 
 def test_the_winner_is_tried_on_fresh_seeds_each_side_with_its_own_rates(finished: tuple[Path, dict]) -> None:
@@ -153,7 +153,7 @@ def test_a_rate_at_which_nothing_trains_is_given_up_and_said(tested: Path, tmp_p
 
 
 def test_no_trial_is_begun_after_the_timeout(tested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crossfade.experiments import tune as module
+    from crossfade.experiments.tuning import tune as module
 
     clock = iter(range(0, 1000, 40))  # seconds, forty more at each look
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
@@ -187,7 +187,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.integration.test_tune import bench_of, search
-from crossfade.experiments.tune import tune
+from crossfade.experiments.tuning.tune import tune
 from crossfade.training.callbacks import Callback
 
 data, folder, number, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
@@ -230,7 +230,7 @@ def test_the_command_searches_is_stopped_and_goes_on(
     out = tmp_path / "search"
     options = ["--arm", "none", "--arm", "mixup", "--trials", "4", "--seeds", "1", "--model", "cnn4"]
     options += ["--epochs", "2", "--batch-size", "8", "--augment", "none"]
-    from crossfade.experiments import tune as module
+    from crossfade.experiments.tuning import tune as module
 
     real, begun = module.train_one, 0
 

@@ -40,7 +40,7 @@ def check(
     settings = read_config_for("check", config, flags, {**OWN, **PLAIN})
 
     from crossfade.cli.steps import open_step, run_check
-    from crossfade.experiments.check import Check
+    from crossfade.experiments.checking.check import Check
 
     asked = Check(settings, bound)
     folder = check_outside(out or free_name(data, "check"), data)

@@ -40,8 +40,9 @@ def export(
     from crossfade.training.export import optional
     from crossfade.training.export.hub import export_hub
     from crossfade.training.export.onnx import export_onnx
-    from crossfade.training.export.samples import choose, own_root
+    from crossfade.training.export.samples import choose
     from crossfade.training.predict import load_run
+    from crossfade.training.record import own_root
 
     if to == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):

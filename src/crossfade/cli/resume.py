@@ -67,7 +67,7 @@ def _compare(run: Path, command: dict[str, Any], data: Path, threads: int | None
 
 def _tune(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
     from crossfade.cli.search import run_search
-    from crossfade.experiments.tune import Search, is_finished
+    from crossfade.experiments.tuning.tune import Search, is_finished
 
     if is_finished(run):
         return _say_finished(run)
@@ -79,7 +79,7 @@ def _tune(run: Path, command: dict[str, Any], data: Path, threads: int | None) -
 
 def _check(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> int | None:
     from crossfade.cli.steps import run_check
-    from crossfade.experiments.check import Check
+    from crossfade.experiments.checking.check import Check
 
     if (run / "check.json").exists():
         return _say_finished(run)

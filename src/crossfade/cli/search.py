@@ -10,7 +10,7 @@ from typing import Any
 
 from crossfade.cli.progress import bar, epoch_line, say
 from crossfade.cli.work import report_and_say
-from crossfade.experiments.tune import PRUNED, WINNER, Search, tune
+from crossfade.experiments.tuning.tune import PRUNED, WINNER, Search, tune
 from crossfade.report import summary_table
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.keeper import chosen_metric

@@ -10,7 +10,7 @@ from pathlib import Path
 from crossfade.cli.progress import bar, epoch_line, say
 from crossfade.cli.work import open_bench_into, report_and_say
 from crossfade.experiments.ablate import Ablation, ablate, size_name
-from crossfade.experiments.check import Check, check
+from crossfade.experiments.checking.check import Check, check
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.report.words import aligned

@@ -55,7 +55,7 @@ def tune(
 
     from crossfade.cli.search import run_search
     from crossfade.cli.work import open_bench_into
-    from crossfade.experiments.tune import Search, fresh_seeds
+    from crossfade.experiments.tuning.tune import Search, fresh_seeds
     from crossfade.training.record import write_command
 
     wanted = seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from crossfade.data.split import first_per_class
 from crossfade.errors import ConfigError
 from crossfade.experiments.compare import Comparison, compare
-from crossfade.experiments.statistics import Interval, paired_difference
+from crossfade.experiments.statistics import caution, claim, evidence, in_words, outcome, paired_difference
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
@@ -137,6 +136,10 @@ def ablate(
     head = {**config.as_dict(), "mix": None, "seed": None, "per_class": None, **lists}
     begin(bench, head, folder)
     sizes, notes = cut(bench.pictures, asked.sizes)
+    if config.patience is not None:
+        notes.append(
+            f"a training stops after {config.patience} epochs without improvement, maybe before the steps told"
+        )
     done: dict[str, dict[str, Any]] = {}
     result: dict[str, Any] = {}
     for size in sizes:
@@ -181,7 +184,7 @@ def summarise(sizes: Sequence[Size], found: Sequence[Mapping[str, Any]], config:
         "pictures": totals,
         "mean_per_class": [total / classes for total in totals],
         "epochs": config.epochs,
-        "steps": [config.epochs * math.ceil(total / config.batch_size) for total in totals],
+        "steps": [config.epochs * config.steps_per_epoch(total) for total in totals],
         "seeds": first["seeds"],
         "arms": arms,
         "verdicts": [one["verdict"] for one in found],
@@ -195,100 +198,90 @@ Arms = Mapping[str, Mapping[str, Any]]
 
 def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> list[str]:
     """Does more data help, does mixing help, and does one stand in for the other: only what was shown."""
-    told = [_more_data(arm, names, arms[arm]["seeds"], metric) for arm in arms if len(names) > 1]
-    told += [_more_mixing(arm, names, arms, baseline, metric) for arm in arms if arm != baseline]
-    told += [said for arm in arms if arm != baseline if (said := _instead(arm, names, arms, baseline, metric))]
+    others = [arm for arm in arms if arm != baseline]
+    told = [_more_data(arm, names, arms, metric) for arm in arms if len(names) > 1]
+    told += [_more_mixing(arm, names, arms, baseline, metric) for arm in others]
+    told += [said for arm in others if (said := _instead(arm, names, arms, baseline, metric))]
+    looked = len(arms) * (len(names) > 1) + len(others) * len(names)
+    if looked > 1 and any(" helps" in one or " hurts" in one for one in told):
+        told.append(caution(looked))
     return told
 
 
 def headline(totals: Sequence[int], arms: Arms, baseline: str, metric: Metric) -> str:
     """In a few words: what more data does to the baseline, and what mixing does to anything."""
-    rows = arms[baseline]["seeds"]
     words = []
     if len(totals) > 1:
-        _, interval = _gain(_column(rows, -1), _column(rows, 0), metric)
-        words.append("More data helps" if interval and interval[0] > 0 else "That more data helps was not shown")
+        more = _difference(arms, (baseline, -1), (baseline, 0), metric)
+        words.append(
+            {"helps": "More data helps", "hurts": "More data hurts", None: "That more data helps was not shown"}[
+                outcome(more, metric)
+            ]
+        )
     mixing = [
-        _gain(_column(arms[arm]["seeds"], i), _column(rows, i), metric)[1]
+        outcome(_difference(arms, (arm, i), (baseline, i), metric), metric)
         for arm in arms
         if arm != baseline
         for i in range(len(totals))
     ]
     if mixing:
-        helps = sum(interval is not None and interval[0] > 0 for interval in mixing)
-        places = f"at {helps} of {len(mixing)} places" if helps < len(mixing) else "everywhere"
-        words.append(f"mixing helps {places}" if helps else "that mixing helps was not shown")
+        counts = {word: mixing.count(word) for word in ("helps", "hurts") if word in mixing}
+        places = [
+            f"{word} " + (f"at {count} of {len(mixing)} places" if count < len(mixing) else "everywhere")
+            for word, count in counts.items()
+        ]
+        words.append(f"mixing {' and '.join(places)}" if places else "that mixing helps was not shown")
     told = "; ".join(words) or "nothing was compared"
     return f"{told[0].upper()}{told[1:]}."
 
 
-def _gain(treated: Sequence[float], other: Sequence[float], metric: Metric) -> tuple[float, Interval | None]:
-    """How much better, whichever way that is, with its interval."""
-    found = paired_difference(treated, other)
-    ends = None if found["ci95"] is None else sorted(metric.sign * end for end in found["ci95"])
-    return metric.sign * found["mean"], None if ends is None else (ends[0], ends[1])
+Place = tuple[str, int]  # an arm, and the number of a size
 
 
-def _column(rows: Sequence[Sequence[float]], i: int) -> list[float]:
-    return [row[i] for row in rows]
+def _difference(arms: Arms, treated: Place, other: Place, metric: Metric) -> dict[str, Any]:
+    """Paired over seeds, from one arm and size to another."""
+    scores = ([row[size] for row in arms[arm]["seeds"]] for arm, size in (treated, other))
+    return paired_difference(*scores, metric)
 
 
-def _more_data(arm: str, names: Sequence[str], rows: Sequence[Sequence[float]], metric: Metric) -> str:
+def _more_data(arm: str, names: Sequence[str], arms: Arms, metric: Metric) -> str:
     """What the last step up in size brought, which says whether still more is likely to."""
-    last, before = _column(rows, -1), _column(rows, -2)
-    gain, interval = _gain(last, before, metric)
-    return f"{arm}: from {names[-2]} to {names[-1]} pictures a class, {_shown('more data', gain, interval, metric)}"
+    found = _difference(arms, (arm, -1), (arm, -2), metric)
+    return f"{arm}: from {names[-2]} to {names[-1]} pictures a class, {claim('more data', found, metric)}"
 
 
 def _more_mixing(arm: str, names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> str:
-    found = []
-    for i, name in enumerate(names):
-        gain, interval = _gain(_column(arms[arm]["seeds"], i), _column(arms[baseline]["seeds"], i), metric)
-        found.append((name, gain, interval))
-    if all(interval is None for _, _, interval in found):
-        told = ", ".join(f"{_amount(gain, metric)} with {name}" for name, gain, _ in found)
+    found = {name: _difference(arms, (arm, i), (baseline, i), metric) for i, name in enumerate(names)}
+    if all(one["ci95"] is None for one in found.values()):
+        told = ", ".join(f"{in_words(one['mean'], metric)} with {name}" for name, one in found.items())
         return f"{arm} against {baseline}: {told}; one seed, which is an anecdote"
-    helps = [name for name, _, interval in found if interval and interval[0] > 0]
-    hurts = [name for name, _, interval in found if interval and interval[1] < 0]
-    shown = [f"{word} with {_and(where)}" for word, where in (("helps", helps), ("hurts", hurts)) if where]
-    rest = [name for name, _, _ in found if name not in (*helps, *hurts)]
-    shown += [f"no difference was shown with {_and(rest)}"] if rest else []
+    where: dict[str | None, list[str]] = {"helps": [], "hurts": [], None: []}
+    for name, one in found.items():
+        where[outcome(one, metric)].append(name)
+    shown = [f"{word or 'no difference was shown'} with {_and(at)}" for word, at in where.items() if at]
     return f"{arm} against {baseline}: {'; '.join(shown)} pictures a class"
 
 
 def _instead(arm: str, names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -> str:
     """Where an arm does as well with fewer pictures as the baseline with more, and more do help the baseline."""
-    mine, others = arms[arm]["seeds"], arms[baseline]["seeds"]
     for few in range(len(names) - 1):
         for many in range(len(names) - 1, few, -1):
-            _, more = _gain(_column(others, many), _column(others, few), metric)
-            gain, held = _gain(_column(mine, few), _column(others, many), metric)
-            if more and held and more[0] > 0 and held[0] > -MARGIN:
+            more = _difference(arms, (baseline, many), (baseline, few), metric)
+            found = _difference(arms, (arm, few), (baseline, many), metric)
+            if outcome(more, metric) == "helps" and _no_worse(found, metric):
                 return (
                     f"{arm} with {names[few]} pictures a class does as well as {baseline} with {names[many]}: "
-                    f"{_amount(gain, metric)} (95% CI {_ends(held, metric)})"
+                    f"{evidence(found, metric)}"
                 )
     return ""
 
 
-def _shown(what: str, gain: float, interval: Interval | None, metric: Metric) -> str:
-    amount = _amount(gain, metric)
-    if interval is None:
-        return f"{amount} with one seed, which is an anecdote"
-    evidence = f"{amount} (95% CI {_ends(interval, metric)})"
-    if interval[0] > 0:
-        return f"{what} helps: {evidence}"
-    return f"{what} hurts: {evidence}" if interval[1] < 0 else f"no gain was shown: {evidence}"
-
-
-def _amount(gain: float, metric: Metric) -> str:
-    """A gain as it is printed, never -0.0; of a metric where lower is better, a gain is a fall."""
-    return f"{round(100 * gain, 1) + 0.0:+.1f} points" if metric.percent else f"{round(gain, 3) + 0.0:+.3f}"
-
-
-def _ends(interval: Interval, metric: Metric) -> str:
-    low, high = (_amount(end, metric).removesuffix(" points") for end in interval)
-    return f"{low} to {high}"
+def _no_worse(found: Mapping[str, Any], metric: Metric) -> bool:
+    """Whether the interval, which takes seeds that differ, leaves no loss of more than `MARGIN`."""
+    interval = found["ci95"]
+    if interval is None or interval[0] == interval[1]:
+        return False
+    return bool(min(metric.sign * end for end in interval) > -MARGIN)
 
 
 def _and(names: Sequence[str]) -> str:

@@ -143,7 +143,7 @@ def summarise(comparison: Comparison, found: Mapping[tuple[str, int], Mapping[st
         }
     baseline = comparison.baseline
     differences = {
-        f"{arm} - {baseline}": paired_difference(arms[arm]["seeds"], arms[baseline]["seeds"])
+        f"{arm} - {baseline}": paired_difference(arms[arm]["seeds"], arms[baseline]["seeds"], metric)
         for arm in comparison.arms
         if arm != baseline
     }

@@ -101,6 +101,8 @@ OnValue = Callable[[float], Sequence[Callback]]
 def sweep(bench: Bench, asked: Sweep, folder: Path, *, on_value: OnValue | None = None) -> dict[str, Any]:
     """Train with every rate for a few epochs; the best is that with the lowest training loss in the last epoch.
 
+    A test part is not touched.
+
     Args:
         folder: made by `record.make_folder`; the trainings go into its folders lr-VALUE.
         on_value: called before each training with its rate; gives its callbacks.
@@ -108,8 +110,10 @@ def sweep(bench: Bench, asked: Sweep, folder: Path, *, on_value: OnValue | None 
     Returns:
         What is also in `lr.json`.
     """
-    config, metric = asked.config, chosen_metric(asked.config, bench.pictures)
+    config = asked.config
     begin(bench, {**config.as_dict(), "values": list(asked.values)}, folder)
+    bench = bench.without_test()
+    metric = chosen_metric(config, bench.pictures)
     values: dict[str, Any] = {}
     for value in asked.values:
         callbacks = on_value(value) if on_value is not None else ()

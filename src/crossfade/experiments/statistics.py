@@ -124,15 +124,18 @@ def _enough(values: Sequence[float]) -> bool:
     return len(values) >= 2 and not np.isnan(values).any()
 
 
-def paired_difference(treated: Sequence[float], baseline: Sequence[float]) -> dict[str, Any]:
+def paired_difference(
+    treated: Sequence[float], baseline: Sequence[float], metric: Metric = METRICS["accuracy"]
+) -> dict[str, Any]:
     """What treated - baseline is, seed by seed: {"mean", "ci95", "bootstrap95", "seeds_needed", "n"}.
 
-    Pairing by seed takes out what both have in common: first weights, order, augmentation, split.
+    Pairing by seed takes out what both have in common: first weights, order, augmentation, split. What of the interval
+    no difference of the metric can reach is cut off.
     """
     differences = np.subtract(treated, baseline).tolist()
     return {
         "mean": float(np.mean(differences)),
-        "ci95": t_interval(differences),
+        "ci95": _within(t_interval(differences), -metric.most, metric.most),
         "bootstrap95": bootstrap_interval(differences),
         "seeds_needed": seeds_needed(differences),
         "n": len(differences),
@@ -141,9 +144,12 @@ def paired_difference(treated: Sequence[float], baseline: Sequence[float]) -> di
 
 def summarise_arm(scores: Sequence[float], metric: Metric = METRICS["accuracy"]) -> dict[str, Any]:
     """{"seeds", "mean", "ci95"} of one arm's scores; what of the interval the metric cannot reach is cut off."""
-    interval = t_interval(scores)
-    inside = None if interval is None else (max(0.0, interval[0]), min(metric.most, interval[1]))
+    inside = _within(t_interval(scores), 0.0, metric.most)
     return {"seeds": list(scores), "mean": float(np.mean(scores)), "ci95": inside}
+
+
+def _within(interval: Interval | None, least: float, most: float) -> Interval | None:
+    return None if interval is None else (max(least, interval[0]), min(most, interval[1]))
 
 
 def verdict(differences: Mapping[str, Mapping[str, Any]], baseline: str, metric: Metric = METRICS["accuracy"]) -> str:
@@ -166,21 +172,43 @@ def in_words(difference: float, metric: Metric) -> str:
     return f"{_shown(difference, metric):+} {_unit(metric)}"
 
 
-def _sentence(arm: str, found: Mapping[str, Any], metric: Metric) -> str:
+def claim(what: str, found: Mapping[str, Any], metric: Metric) -> str:
+    """What a paired difference shows, in words: "more data helps: +2.0 points (95% CI 0.9 to 3.1, ...)"."""
+    if word := outcome(found, metric):
+        return f"{what} {word}: {evidence(found, metric)}"
+    if not _has_interval(found):
+        return evidence(found, metric)
+    return f"no difference was shown, {evidence(found, metric, _outlook(found))}"
+
+
+def evidence(found: Mapping[str, Any], metric: Metric, more: str = "") -> str:
+    """A paired difference with its interval, and `more` in the same brackets; without one, why there is none."""
     if math.isnan(found["mean"]):
-        return f"{arm}: {metric.title} is not defined of every run, and nothing was compared"
+        return f"{metric.title} is not defined of every run, and nothing was compared"
     change = in_words(found["mean"], metric)
     if found["ci95"] is None:
-        return f"{arm}: {change} with one seed, which is an anecdote; run more seeds"
-    low, high = found["ci95"]
-    if high - low < _ROUNDING < abs(low):
-        return f"{arm}: {change} with every one of {found['n']} seeds alike; judge on more pictures for an interval"
-    low, high = _shown(low, metric), _shown(high, metric)
-    evidence = f"{change} (95% CI {low} to {high}, {found['n']} paired seeds"
-    evidence += "; lower is better" if metric.better == "lower" else ""
-    if word := outcome(found, metric):
-        return f"{arm} {word}: {evidence})"
-    return f"{arm}: no difference was shown, {evidence}{_outlook(found)})"
+        return f"{change} with one seed, which is an anecdote; run more seeds"
+    if not _has_interval(found):
+        return f"{change} with every one of {found['n']} seeds alike; judge on more pictures for an interval"
+    low, high = (_shown(end, metric) for end in found["ci95"])
+    lower = "; lower is better" if metric.better == "lower" else ""
+    return f"{change} (95% CI {low} to {high}, {found['n']} paired seeds{lower}{more})"
+
+
+def caution(looked: int) -> str:
+    """What is to be said where several differences were looked at, and some seem to be there."""
+    return f"{looked} differences were looked at; where there is none, one in twenty still seems to be one"
+
+
+def _sentence(arm: str, found: Mapping[str, Any], metric: Metric) -> str:
+    said = claim(arm, found, metric)
+    return said if outcome(found, metric) else f"{arm}: {said}"
+
+
+def _has_interval(found: Mapping[str, Any]) -> bool:
+    """Whether seeds differ at all, or agree that there is nothing: else their spread says nothing of the next seed."""
+    interval = found["ci95"]
+    return interval is not None and not interval[1] - interval[0] < _ROUNDING < abs(interval[0])
 
 
 def outcome(found: Mapping[str, Any], metric: Metric) -> Literal["helps", "hurts"] | None:

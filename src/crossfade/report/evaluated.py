@@ -73,7 +73,7 @@ def _decimal_interval(interval: Any) -> str:
 def _calibration(found: Found) -> str:
     if found["temperature"] is None:
         return "calibration: no temperature was fitted"
-    how = "on the other half of the val part" if found["crossed"] else "on the val part"
+    how = "on the other half of these pictures" if found["fitted_on"] == "halves" else "on the val part"
     return (
         f"calibration: temperature {found['temperature']:.3f}; fitted {how}, it changes the calibration error from "
         f"{_decimals(found['ece'])} to {_decimals(found['ece_after'])} and the log loss from "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from crossfade.experiments.statistics import outcome
 from crossfade.report import words
 from crossfade.training.metrics import METRICS, Metric
 
@@ -62,11 +63,9 @@ class Measure:
         return words.gap_interval(ends, self.metric)
 
     def favours(self, ends: Any) -> str:
-        """What the interval of a difference shows: "better", "worse", or "" where it holds zero or is none."""
-        found = words.pair(ends)
-        if found is None or found[0] <= 0 <= found[1]:
-            return ""
-        return "worse" if (found[0] > 0) == self.lower else "better"
+        """What the interval of a difference shows: "better", "worse", or "" where the verdict claims nothing either."""
+        shown = outcome({"ci95": words.pair(ends)}, self.metric)
+        return {"helps": "better", "hurts": "worse", None: ""}[shown]
 
 
 def measure(name: Any) -> Measure:

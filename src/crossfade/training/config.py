@@ -129,6 +129,14 @@ class RunConfig:
         if not held:
             raise ConfigError(f"{name}: must be {rule}. Got {getattr(self, name)!r}.")
 
+    def drops_last(self, pictures: int) -> bool:
+        """Whether the last batch of so many pictures is left out: one alone, where batch norm needs two."""
+        return pictures % self.batch_size == 1 < self.batch_size
+
+    def steps_per_epoch(self, pictures: int) -> int:
+        """Batches in an epoch of so many training pictures."""
+        return -(-pictures // self.batch_size) - self.drops_last(pictures)
+
     def augmentation(self) -> Augment:
         """What may happen to training pictures."""
         from crossfade.vision.augment import augment_from, preset

@@ -99,7 +99,7 @@ class Training:
             batch_size=config.batch_size,
             seed=config.seed,
             balanced=config.balance == "sampling",
-            drop_last=len(split.train) % config.batch_size == 1 < config.batch_size,  # batch norm needs two
+            drop_last=config.drops_last(len(split.train)),
             gather=self._train_feed.gather,
             copies=2 if augment.append else 1,
             prepare=self._train_feed.prepare,

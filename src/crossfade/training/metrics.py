@@ -135,6 +135,29 @@ class Scorer:
             for row in zip(*(column.tolist() for column in columns.values()), strict=True)
         ]
 
+    def reliability(self) -> list[dict[str, Any]]:
+        """How often each confidence was right, bin by bin: what the ECE is the sum of.
+
+        Returns:
+            {"low", "high", "count", "confidence", "accuracy"} of each bin (low, high], the last two the means over its
+            pictures, None where it has none.
+        """
+        counts = np.bincount(self._bins, minlength=ECE_BINS)
+        means = (
+            _divide(np.bincount(self._bins, values, ECE_BINS), counts)
+            for values in (self._probabilities.max(1), self._hit)
+        )
+        return [
+            {
+                "low": b / ECE_BINS,
+                "high": (b + 1) / ECE_BINS,
+                "count": n,
+                "confidence": sure if n else None,
+                "accuracy": right if n else None,
+            }
+            for b, (n, sure, right) in enumerate(zip(counts.tolist(), *(mean.tolist() for mean in means), strict=True))
+        ]
+
     def _score(self, name: str, weights: Floats) -> float:
         return float(getattr(self, f"_{name}")(weights))
 

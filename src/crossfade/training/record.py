@@ -27,6 +27,7 @@ from crossfade.training.config import write_toml
 from crossfade.training.dataset import Pictures
 
 SEEN = 16
+LEVELS = 3  # from a run up to the experiment it is part of: comparison, size, ablation
 BINS = 50
 _PACKAGES = ("numpy", "torch", "timm", "numba", "pillow", "simplejpeg", "scipy")
 _OURS = ("config.toml", "environment.json")
@@ -183,8 +184,37 @@ def read_json(path: Path) -> Any:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """What `append_line` wrote, oldest first; nothing where nothing was."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    """What `append_line` wrote, oldest first; nothing where nothing was, and a last line that was cut off is none."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def places(run: Path) -> tuple[Path, ...]:
+    """Where the record of a run may stand: in its folder, or in that of the experiment it is part of."""
+    return run, *run.resolve().parents[:LEVELS]
+
+
+def read_record(run: Path, name: str) -> dict[str, Any]:
+    """A table of a run, or of the experiment it is part of; empty where there is none."""
+    return next(filter(None, (json_table(place / name) for place in places(run))), {})
+
+
+def own_root(run: Path) -> Path | None:
+    """The folder of pictures that a run was trained from, as the record nearest to it says."""
+    for place in places(run):
+        for name, key in (("command.json", "data"), ("data.json", "root")):
+            if isinstance(found := json_table(place / name).get(key), str):
+                return Path(found)
+    return None
+
+
+def json_table(path: Path) -> dict[str, Any]:
+    """The table in a JSON file of ours; empty where there is none, or a damaged one."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,6 +32,11 @@ class Bench:
     normalisation: Normalisation
     device: torch.device
     precision: torch.dtype
+
+    def without_test(self) -> Bench:
+        """The same with no test part in it, for trainings that something is chosen by: judged is validation."""
+        split = replace(self.pictures.split, test=np.zeros(0, np.int64))
+        return replace(self, pictures=replace(self.pictures, split=split))
 
     @property
     def environment(self) -> dict[str, Any]:

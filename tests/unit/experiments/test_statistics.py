@@ -44,6 +44,12 @@ def test_an_accuracy_interval_stays_within_its_range() -> None:
     assert summarise_arm([0.9, 0.99, 0.8])["ci95"][1] == 1.0
 
 
+def test_a_difference_stays_within_what_there_can_be() -> None:
+    """Two seeds have a factor of 12.7: 0.5 -+ 4.4 is no interval of accuracies, nor of those of log losses cut off."""
+    assert paired_difference([0.9, 0.9], [0.05, 0.75])["ci95"] == (-1.0, 1.0)
+    assert paired_difference([0.9, 0.9], [0.05, 0.75], METRICS["log_loss"])["ci95"][1] > 4
+
+
 def test_pairing_takes_out_what_seeds_have_in_common() -> None:
     base = [0.5, 0.7, 0.9]
     found = paired_difference([b + 0.01 for b in base], base)

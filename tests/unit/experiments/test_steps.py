@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from crossfade.experiments.ablate import headline, sentences
-from crossfade.experiments.causes import TOO_HIGH, TOO_LOW, learning_rate
-from crossfade.experiments.check import Fit
-from crossfade.experiments.labels import above_chance, ceiling, neighbours_agree, thumbnails
+from crossfade.experiments.checking.causes import TOO_HIGH, TOO_LOW, learning_rate
+from crossfade.experiments.checking.check import Fit
+from crossfade.experiments.checking.labels import above_chance, ceiling, neighbours_agree, thumbnails
 from crossfade.experiments.lr import best_of, smooth, suggest
 from crossfade.experiments.probe import Descent, rising
 from crossfade.training.metrics import METRICS
@@ -96,19 +96,50 @@ def arms(**rows: list[list[float]]) -> dict:
 
 
 def test_mixing_stands_in_for_data_only_where_that_was_shown() -> None:
-    few, many = [0.70, 0.71, 0.72], [0.80, 0.81, 0.82]
-    shown = arms(none=[few, many], mixup=[[0.805, 0.814, 0.823], [0.85, 0.86, 0.87]])
-    said = sentences(["30", "100"], shown, "none", METRICS["accuracy"])
+    few, many = [0.70, 0.71, 0.72], [0.80, 0.815, 0.82]
+    shown = arms(none=[few, many], mixup=[[0.805, 0.819, 0.823], [0.85, 0.86, 0.875]])
+    *said, last = sentences(["30", "100"], shown, "none", METRICS["accuracy"])
     assert "mixup with 30 pictures a class does as well as none with 100" in said[-1]
-    assert "none: from 30 to 100 pictures a class, more data helps: +10.0 points" in said[0]
+    assert "none: from 30 to 100 pictures a class, more data helps: +10.2 points (95% CI 9.4 to 10.9" in said[0]
+    assert last.startswith("4 differences were looked at")
     assert headline([60, 200], shown, "none", METRICS["accuracy"]) == "More data helps; mixing helps everywhere."
     not_shown = arms(none=[few, many], mixup=[[0.70, 0.90, 0.80], [0.85, 0.86, 0.87]])
     assert not any("as well as" in one for one in sentences(["30", "100"], not_shown, "none", METRICS["accuracy"]))
 
 
 def test_of_a_loss_lower_is_better() -> None:
-    rows = arms(none=[[0.9, 0.91, 0.92], [0.5, 0.51, 0.52]])
-    assert "more data helps: +0.400" in sentences(["1", "2"], rows, "none", METRICS["log_loss"])[0]
+    rows = arms(none=[[0.9, 0.91, 0.92], [0.5, 0.511, 0.52]])
+    assert (
+        "more data helps: -0.4 log loss (95% CI -0.401 to -0.398, 3 paired seeds; lower is better)"
+        in sentences(["1", "2"], rows, "none", METRICS["log_loss"])[0]
+    )
+
+
+def test_seeds_that_are_all_alike_show_nothing() -> None:
+    """Their interval has no width, whatever the next seed would give."""
+    rows = arms(none=[[0.5, 0.5], [0.75, 0.75]], mixup=[[0.75, 0.75], [0.75, 0.75]])
+    said = sentences(["1", "2"], rows, "none", METRICS["accuracy"])
+    assert "every one of 2 seeds alike" in said[0]
+    assert not any("helps" in one or "as well as" in one for one in said)
+    assert headline([2, 4], rows, "none", METRICS["accuracy"]).endswith("that mixing helps was not shown.")
+    rows = arms(none=[[0.5, 0.51], [0.75, 0.762]], mixup=[[0.75, 0.762], [0.8, 0.9]])
+    said = sentences(["1", "2"], rows, "none", METRICS["accuracy"])
+    assert "more data helps" in said[0]
+    assert not any("as well as" in one for one in said)
+
+
+def test_a_gain_that_is_printed_as_nothing_is_none() -> None:
+    rows = arms(none=[[0.5, 0.6, 0.7]], mixup=[[0.5004, 0.6005, 0.7006]])
+    assert sentences(["all"], rows, "none", METRICS["accuracy"]) == [
+        "mixup against none: no difference was shown with all pictures a class"
+    ]
+
+
+def test_the_headline_tells_of_harm_as_well() -> None:
+    rows = arms(none=[[0.5, 0.6], [0.8, 0.9]], mixup=[[0.6, 0.701], [0.7, 0.801]])
+    assert headline([2, 4], rows, "none", METRICS["accuracy"]).endswith(
+        "mixing helps at 1 of 2 places and hurts at 1 of 2 places."
+    )
 
 
 def test_one_seed_is_an_anecdote() -> None:

@@ -15,9 +15,8 @@ from typing import Any
 from crossfade import __version__
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
-from crossfade.training.export.samples import read_record
 from crossfade.training.predict import Predictor
-from crossfade.training.record import read_json
+from crossfade.training.record import json_table, read_record
 
 MOST_CLASSES = 50
 Z95 = 1.959964
@@ -49,10 +48,10 @@ class _Card:
     def __init__(self, predictor: Predictor, run: Path, name: str) -> None:
         self.predictor, self.name = predictor, name
         self.record = read_record(run, "data.json")
-        self.summary = _table(run / "summary.json")
+        self.summary = json_table(run / "summary.json")
         self.judged = _judged(self.summary, predictor.epoch)
-        self.evaluated = _table(run / "evaluation" / "evaluation.json")
-        self.environment = _table(run / "environment.json")
+        self.evaluated = json_table(run / "evaluation" / "evaluation.json")
+        self.environment = json_table(run / "environment.json")
         self.config = _config(run)
         self.of_timm = hasattr(predictor.model, "pretrained_cfg")
 
@@ -276,14 +275,6 @@ def _judged(summary: Mapping[str, Any], epoch: str | None) -> dict[str, Any]:
     if epoch is not None and judged.get("epoch") != epoch:
         judged = {"part": "val", "epoch": epoch, **summary.get("val" if epoch == "best" else "last", {})}
     return judged if judged.get("part") in _PARTS else {}
-
-
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        found = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _config(run: Path) -> RunConfig | None:

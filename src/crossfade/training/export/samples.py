@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,9 @@ from crossfade.errors import DataError, TrainingError
 from crossfade.rng import Stream, derive_rng
 from crossfade.training.export import BOUND
 from crossfade.training.predict import Predictor
-from crossfade.training.record import read_json
+from crossfade.training.record import own_root, places
 
 MOST = 32
-LEVELS = 3  # from a run up to the experiment it is part of, which has the record of the pictures
 _NOISE_SIDES = ((48, 64), (65, 37), (200, 150), (31, 31))
 
 Judge = Callable[[Pixels], NDArray[np.floating]]
@@ -80,27 +78,6 @@ def choose(predictor: Predictor, run: Path, given: Iterable[Path] | None) -> Sam
     return samples if samples.pictures else _noise(predictor)
 
 
-def own_root(run: Path) -> Path | None:
-    """The folder of pictures that a run was trained from, as its record or that of the comparison above it says."""
-    for name, key in (("command.json", "data"), ("data.json", "root")):
-        found = read_record(run, name).get(key)
-        if isinstance(found, str):
-            return Path(found)
-    return None
-
-
-def read_record(run: Path, name: str) -> dict[str, Any]:
-    """A table of the run, or of the comparison it is part of; empty where there is none."""
-    for place in (run, *run.resolve().parents[:LEVELS]):
-        try:
-            found = read_json(place / name)
-        except (OSError, ValueError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
 def compare(predictor: Predictor, judge: Judge, samples: Samples) -> Check:
     """Ask the run and its export about each picture.
 
@@ -146,7 +123,7 @@ def _validation(run: Path) -> Iterator[Path]:
     root = own_root(run)
     if root is None or not root.is_dir():
         return
-    for place in (run, *run.resolve().parents[:LEVELS]):
+    for place in places(run):
         try:
             names = [row["path"] for row in read_table(place / "split.csv", ("path", "part")) if row["part"] == "val"]
         except (OSError, KeyError, ValueError):

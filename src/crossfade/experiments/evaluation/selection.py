@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data.classes import match_classes
+from crossfade.data.likeness import near_identical
 from crossfade.data.scan import Index
 from crossfade.data.split import PARTS
 from crossfade.data.table import read_table
@@ -130,6 +131,20 @@ def select(
     if with_trained and (known := int(member.holds("train", digests)[numbers].sum())):
         notes.append(f"{known:,} of these pictures were trained on: such scores say little about new pictures")
     return Selection(wanted, numbers, labels, left_out, tuple(notes))
+
+
+def near_copies(index: Index, numbers: Numbers, own: Index, trained: Numbers) -> Numbers:
+    """Those of the pictures `numbers` that are near-identical to one the run was trained on, but of other bytes.
+
+    Args:
+        index: of the folder.
+        own: of the folder that the run was trained from.
+        trained: (n,) the pictures of it that the run was trained on.
+    """
+    sketches = np.concatenate([own.sketches[trained], index.sketches[numbers]])
+    pairs = near_identical(sketches, np.concatenate([own.sizes[trained], index.sizes[numbers]]))
+    across = (pairs.first < len(trained)) & (pairs.second >= len(trained))
+    return numbers[np.unique(pairs.second[across]) - len(trained)]
 
 
 def _parts(index: Index, digests: Sequence[str], member: Membership, own: bool) -> NDArray[np.str_]:

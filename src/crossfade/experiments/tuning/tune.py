@@ -9,7 +9,6 @@ Trials never see the test part: it is taken out of the pictures they are given.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.compare import BASELINE, Comparison, OnRun, compare
-from crossfade.experiments.space import arm_of, is_mixing, overrides, space_of, with_params
-from crossfade.experiments.study import Asked, Pruned, Study
-from crossfade.experiments.tuned import sentences
+from crossfade.experiments.tuning.sentences import sentences
+from crossfade.experiments.tuning.space import arm_of, is_mixing, overrides, space_of, with_params
+from crossfade.experiments.tuning.study import Asked, Pruned, Study
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
@@ -193,7 +190,7 @@ def _search(
 ) -> None:
     """Trials until there are enough of them, or no time is left."""
     start = time.monotonic()
-    blind, config = without_test(bench), _judged_as_winner(search.config, bench, metric)
+    blind, config = bench.without_test(), _judged_as_winner(search.config, bench, metric)
     while len(study.ended) < search.trials:
         if search.timeout is not None and time.monotonic() - start >= search.timeout:
             return
@@ -202,12 +199,6 @@ def _search(
         value, notes = _train(blind, with_params(config, asked.params), metric, asked, folder, watchers)
         study.tell(asked, value, notes)
         ended()
-
-
-def without_test(bench: Bench) -> Bench:
-    """The same bench with no test part in it: what is judged there is judged on validation."""
-    pictures = bench.pictures
-    return replace(bench, pictures=replace(pictures, split=replace(pictures.split, test=np.zeros(0, np.int64))))
 
 
 def _judged_as_winner(config: RunConfig, bench: Bench, metric: Metric) -> RunConfig:
@@ -234,7 +225,7 @@ def _train(
         reason = PRUNED
     except TrainingError as error:
         reason = str(error)
-    lines = read_lines(own / "metrics.jsonl")
+    lines = record.read_lines(own / "metrics.jsonl")
     notes = {
         "arm": arm_of(asked.params),
         "epochs": len(lines),
@@ -252,7 +243,7 @@ class _Judge(Callback):
         self._heard = 0
 
     def catch_up(self, folder: Path) -> None:
-        for line in read_lines(folder / "metrics.jsonl"):
+        for line in record.read_lines(folder / "metrics.jsonl"):
             self.on_epoch(line)
 
     def on_epoch(self, line: Mapping[str, Any]) -> None:
@@ -304,9 +295,3 @@ def _confirm(
         "verdict": summary["verdict"],
         "comparison": f"{WINNER}/summary.json",
     }
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The epochs recorded in `metrics.jsonl`; a line that was cut off is none."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossfade.experiments.robustness import evenly, robustness
+from crossfade.experiments.evaluation.robustness import evenly, robustness
 from crossfade.training.feed import Feed
 from crossfade.vision.normalise import Normalisation
 

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from crossfade.errors import MissingExtra
-from crossfade.experiments.space import Params, Space
+from crossfade.experiments.tuning.space import Params, Space
 from crossfade.rng import Stream, seed_sequence
 
 try:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments import causes
-from crossfade.experiments.causes import Cause, Looks
-from crossfade.experiments.labels import above_chance
+from crossfade.experiments.checking import causes
+from crossfade.experiments.checking.causes import Cause, Looks
+from crossfade.experiments.checking.labels import above_chance
 from crossfade.experiments.probe import Descent, descend
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
@@ -124,7 +124,7 @@ def check(bench: Bench, asked: Check, folder: Path, *, callbacks: Sequence[Callb
     accuracy = fit.accuracies[-1] if fit.lines and not fit.letter else None
     passed = accuracy is not None and accuracy > asked.bound and (fit.trend < 0 or fit.losses[-1] < FALLEN)
     found, descents = _doubts(looks, fit, bench) if passed else _causes(bench, asked, looks, weights, fit)
-    steps = len(fit.lines) * math.ceil(len(looks.labels) / config.batch_size)
+    steps = len(fit.lines) * config.steps_per_epoch(len(looks.labels))
     result = {
         "passed": passed,
         "bound": asked.bound,
@@ -185,14 +185,12 @@ def _causes(
     likely = [shuffled, rate] if learned else [rate, shuffled]
     likely.append(causes.lagging_statistics(running, plain, asked.bound))
     if not any(likely):
-        likely.append(
-            causes.too_few_steps(fit.trend, len(fit.lines) * math.ceil(len(looks.labels) / asked.config.batch_size))
-        )
+        likely.append(causes.too_few_steps(fit.trend, len(fit.lines) * asked.config.steps_per_epoch(len(looks.labels))))
     return [cause for cause in likely if cause], descents
 
 
 def _descents(bench: Bench, asked: Check, *, blew_up: bool) -> list[Descent]:
-    per_epoch = math.ceil(len(bench.pictures.split.train) / asked.config.batch_size)
+    per_epoch = asked.config.steps_per_epoch(len(bench.pictures.split.train))
     steps = int(np.clip(PROBE_EPOCHS * per_epoch, *PROBE_STEPS))
     rates = {float(f"{rate:.6g}") for rate in (DEFAULT_LR[asked.config.optimizer], *(f * asked.lr for f in LADDER))}
     wanted = sorted(rate for rate in rates if not blew_up or rate < asked.lr)

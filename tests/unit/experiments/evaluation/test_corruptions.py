@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossfade.experiments.corruptions import CORRUPTIONS, add_noise, blur, brighten, compress, rotate
+from crossfade.experiments.evaluation.corruptions import CORRUPTIONS, add_noise, blur, brighten, compress, rotate
 
 
 def pictures(n: int = 6, side: int = 24, channels: int = 3) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from crossfade.experiments.space import Space, space_of
-from crossfade.experiments.study import PER_ARM, Pruned, Study
+from crossfade.experiments.tuning.space import Space, space_of
+from crossfade.experiments.tuning.study import PER_ARM, Pruned, Study
 from crossfade.training.config import RunConfig
 
 SPACE = space_of(("none", "mixup"), RunConfig())

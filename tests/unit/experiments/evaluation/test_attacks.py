@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from crossfade.data.loader import Batch
-from crossfade.experiments.attacks import EPSILONS, Target, aim, attacked_accuracy, fgsm, pgd
+from crossfade.experiments.evaluation.attacks import EPSILONS, Target, aim, attacked_accuracy, fgsm, pgd
 from crossfade.training.feed import Feed
 from crossfade.training.inference import plain_loader
 from crossfade.vision.normalise import Normalisation

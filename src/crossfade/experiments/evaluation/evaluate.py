@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from crossfade.data.table import write_table
 from crossfade.errors import ConfigError, CrossfadeError
-from crossfade.experiments.bootstrap import with_intervals
-from crossfade.experiments.calibration import calibrate, log_softmax
-from crossfade.experiments.robustness import evenly, robustness
-from crossfade.experiments.selection import Choice, Selection, select
-from crossfade.experiments.subject import Pool, Progress, Subject
+from crossfade.experiments.evaluation.bootstrap import with_intervals
+from crossfade.experiments.evaluation.calibration import calibrate, log_softmax
+from crossfade.experiments.evaluation.robustness import evenly, robustness
+from crossfade.experiments.evaluation.selection import Choice, Selection, near_copies, select
+from crossfade.experiments.evaluation.subject import Pool, Progress, Subject
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
 from crossfade.training.metrics import Scorer
@@ -117,20 +117,22 @@ def evaluate(
     truth = chosen.labels[chosen.numbers]
     log_p = log_softmax(logits)
     scorer = Scorer(np.exp(log_p), truth)
-    calibration, notes = _calibration(subject, pool, chosen, logits, own_pool, options.seed, progress)
+    own, notes = _own(pool, own_pool)
+    calibration, more = _calibration(subject, pool, own, chosen, logits, options.seed, progress)
+    notes += [*more, *_origin_notes(subject, pool, own, chosen, options)]
     predicted_at = time.perf_counter()
     metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0))
     scored_at = time.perf_counter()
     rows = hardest_rows(log_p, truth, options.hardest)
     summary = {
         "run": str(subject.folder),
-        "epoch": subject.epoch,
+        "epoch": subject.predictor.epoch,
         "data": {
             "root": str(pool.index.root),
             "part": chosen.part,
             "pictures": len(truth),
             "left_out": chosen.left_out,
-            "notes": [*chosen.notes, *_epoch_note(subject, pool, chosen), *notes],
+            "notes": [*chosen.notes, *notes],
         },
         "classes": list(subject.predictor.classes),
         "metrics": metrics,
@@ -153,12 +155,23 @@ def evaluate(
     return Evaluation(summary, [pool.index.paths[number] for number in chosen.numbers.tolist()], truth, log_p, images)
 
 
+def _own(pool: Pool, own_pool: Callable[[], Pool]) -> tuple[Pool | None, list[str]]:
+    """The run's own pictures; None where they are not to be had, and what is to be said of that."""
+    try:
+        return pool if pool.own else own_pool(), []
+    except CrossfadeError as error:
+        return None, [
+            f"no temperature was fitted, and whether any is near-identical to a training picture was not looked at: "
+            f"the run's own pictures are not to be had ({error})"
+        ]
+
+
 def _calibration(
     subject: Subject,
     pool: Pool,
+    own: Pool | None,
     chosen: Selection,
     logits: NDArray[Any],
-    own_pool: Callable[[], Pool],
     seed: int,
     progress: Progress,
 ) -> tuple[dict[str, Any], list[str]]:
@@ -167,30 +180,50 @@ def _calibration(
     Where some of these are judged themselves, halves of the pictures judged are fitted on each other.
     """
     truth = chosen.labels[chosen.numbers]
-    digests = [pool.index.digest(number) for number in chosen.numbers.tolist()]
-    if subject.member.holds("val", digests).any():
-        rng = derive_rng(seed, Stream.BOOTSTRAP, 1)
+    if validated := _validated(subject, pool, chosen):
         note = (
-            "the temperature that is judged was fitted on the other half of these pictures, since they are the val part"
+            f"{validated:,} of these pictures are of the val part: the temperature that is judged was fitted on the "
+            "other half of these pictures"
         )
-        return calibrate(logits, truth, None, rng=rng), [note]
+        return calibrate(logits, truth, None, rng=derive_rng(seed, Stream.BOOTSTRAP, 1)), [note]
+    if own is None:
+        return calibrate(logits, truth, None), []
     try:
-        pool = pool if pool.own else own_pool()
-        val = select(pool.index, subject.predictor.classes, subject.member, own=True, part="val")
+        val = select(own.index, subject.predictor.classes, subject.member, own=True, part="val")
     except CrossfadeError as error:
-        note = f"no temperature was fitted: the run's own val pictures are not to be had ({error})"
-        return calibrate(logits, truth, None), [note]
-    fitted = subject.logits("calibrating", pool.cache.pixels, val.labels, val.numbers, progress)
+        return calibrate(logits, truth, None), [f"no temperature was fitted: no val pictures are left ({error})"]
+    fitted = subject.logits("calibrating", own.cache.pixels, val.labels, val.numbers, progress)
     return calibrate(logits, truth, (fitted, val.labels[val.numbers])), []
 
 
-def _epoch_note(subject: Subject, pool: Pool, chosen: Selection) -> list[str]:
-    """Whether these pictures chose the epoch they are judged by."""
-    if subject.epoch != "best":
-        return []
+def _validated(subject: Subject, pool: Pool, chosen: Selection) -> int:
+    """How many of the pictures judged were validated on."""
     digests = [pool.index.digest(number) for number in chosen.numbers.tolist()]
-    count = int(subject.member.holds("val", digests).sum())
-    return [f"{count:,} of these pictures chose the best epoch, which flatters it"] if count else []
+    return int(subject.member.holds("val", digests).sum())
+
+
+def _origin_notes(subject: Subject, pool: Pool, own: Pool | None, chosen: Selection, options: Options) -> list[str]:
+    """What makes these scores better than those of new pictures: what they chose, and what was nearly trained on."""
+    notes, config = [], subject.config
+    decided = {
+        "the best epoch": subject.predictor.epoch == "best",
+        "when to stop": config.patience is not None,
+        "when to lower the learning rate": config.schedule == "plateau",
+    }
+    if (validated := _validated(subject, pool, chosen)) and any(decided.values()):
+        what = " and ".join(what for what, so in decided.items() if so)
+        notes.append(f"{validated:,} of these pictures chose {what}, which flatters it")
+    if own is not None and not options.with_trained:
+        digests = [own.index.digest(number) for number in range(len(own.index))]
+        trained = np.flatnonzero(subject.member.holds("train", digests))
+        if len(near := near_copies(pool.index, chosen.numbers, own.index, trained)):
+            notes.append(
+                f"{len(near):,} of these pictures are near-identical to ones that the run was trained on, such as "
+                f"{pool.index.paths[near[0]]}, which flatters it"
+            )
+    if config.weights is not None:
+        notes.append(f"its first weights were those of {config.weights}: what they were trained on is not known here")
+    return notes
 
 
 def hardest_rows(log_p: NDArray[np.float64], truth: Numbers, most: int) -> Numbers:

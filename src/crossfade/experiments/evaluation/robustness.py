@@ -16,8 +16,8 @@ from torch import nn
 
 from crossfade.data.loader import Gather, gather_rows
 from crossfade.data.rows import Rows
-from crossfade.experiments.attacks import EPSILONS, attacked_accuracy
-from crossfade.experiments.corruptions import CORRUPTIONS, Corruption, Draw
+from crossfade.experiments.evaluation.attacks import EPSILONS, attacked_accuracy
+from crossfade.experiments.evaluation.corruptions import CORRUPTIONS, Corruption, Draw
 from crossfade.rng import Stream, derive_rng
 from crossfade.training.feed import Feed
 from crossfade.training.inference import logits_of, plain_loader

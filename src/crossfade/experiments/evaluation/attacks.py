@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crossfade.data.loader import Loader
-from crossfade.experiments.corruptions import Draw
+from crossfade.experiments.evaluation.corruptions import Draw
 from crossfade.rng import Stream, derive_rng
 from crossfade.training.feed import Feed, Ready
 from crossfade.vision.normalise import in_pixels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossfade.experiments.space import arm_of
 from crossfade.experiments.statistics import in_words
+from crossfade.experiments.tuning.space import arm_of
 from crossfade.training.metrics import METRICS, Metric
 
 

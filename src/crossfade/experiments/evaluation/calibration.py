@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.training.metrics import ECE_BINS, score
+from crossfade.training.metrics import Scorer
 
 COLDEST, HOTTEST = 0.05, 20.0
 
@@ -72,33 +72,6 @@ def crossed_temperatures(logits: NDArray[np.floating], labels: Labels, rng: np.r
     return temperatures
 
 
-def reliability(probabilities: Floats, labels: Labels) -> list[dict[str, Any]]:
-    """How often each confidence was right: bins (low, high] of the highest probability, 15 of equal width.
-
-    Returns:
-        {"low", "high", "count", "confidence", "accuracy"} each, the last two the means over the bin's pictures, None
-        where it has none. The ECE is sum_b count_b |accuracy_b - confidence_b| / N.
-
-    Source:
-        Guo et al. 2017, arXiv:1706.04599, eq. 1 and 2.
-    """
-    confidence = probabilities.max(axis=1)
-    hit = probabilities.argmax(axis=1) == labels
-    bins = (np.ceil(confidence * ECE_BINS).astype(np.int64) - 1).clip(0, ECE_BINS - 1)
-    counts = np.bincount(bins, minlength=ECE_BINS).tolist()
-    sums = [np.bincount(bins, values, ECE_BINS).tolist() for values in (confidence, hit)]
-    return [
-        {
-            "low": b / ECE_BINS,
-            "high": (b + 1) / ECE_BINS,
-            "count": n,
-            "confidence": sums[0][b] / n if n else None,
-            "accuracy": sums[1][b] / n if n else None,
-        }
-        for b, n in enumerate(counts)
-    ]
-
-
 def calibrate(
     logits: NDArray[np.floating],
     labels: Labels,
@@ -113,30 +86,28 @@ def calibrate(
         fitted_on: logits and labels of other pictures to fit the temperature on; None where there are none.
         rng: where there are none, halves drawn by it are fitted on each other, see `crossed_temperatures`;
             None leaves the probabilities as they are.
+
+    Returns:
+        "fitted_on" is "val", "halves", or None.
     """
-    plain = softmax(logits)
-    found: dict[str, Any] = {
-        "bins": reliability(plain, labels),
-        "ece": score("ece", plain, labels),
-        "log_loss": score("log_loss", plain, labels),
-        "temperature": None,
-        "fitted_on": None,
-        "crossed": False,
-    }
+    plain = Scorer(softmax(logits), labels)
+    before = {"bins": plain.reliability(), "ece": plain.score("ece"), "log_loss": plain.score("log_loss")}
+    applied: float | Floats
     if fitted_on is not None:
-        found["temperature"] = fit_temperature(*fitted_on)
-        applied: float | Floats = found["temperature"]
+        how, temperature = "val", fit_temperature(*fitted_on)
+        applied = temperature
     elif rng is not None and len(labels) > 1:
-        found["temperature"] = fit_temperature(logits, labels)
+        how, temperature = "halves", fit_temperature(logits, labels)
         applied = crossed_temperatures(logits, labels, rng)
     else:
-        return {**found, "bins_after": None, "ece_after": None, "log_loss_after": None}
-    scaled = softmax(logits, applied)
+        nothing = ("temperature", "fitted_on", "bins_after", "ece_after", "log_loss_after")
+        return {**before, **dict.fromkeys(nothing)}
+    scaled = Scorer(softmax(logits, applied), labels)
     return {
-        **found,
-        "fitted_on": "val",
-        "crossed": fitted_on is None,
-        "bins_after": reliability(scaled, labels),
-        "ece_after": score("ece", scaled, labels),
-        "log_loss_after": score("log_loss", scaled, labels),
+        **before,
+        "temperature": temperature,
+        "fitted_on": how,
+        "bins_after": scaled.reliability(),
+        "ece_after": scaled.score("ece"),
+        "log_loss_after": scaled.score("log_loss"),
     }

@@ -10,7 +10,7 @@ import pytest
 from crossfade.data.scan import Index
 from crossfade.data.split import Split, write_split
 from crossfade.errors import DataError
-from crossfade.experiments.selection import Membership, Selection, select
+from crossfade.experiments.evaluation.selection import Membership, Selection, select
 
 CLASSES = ("cat", "dog")
 

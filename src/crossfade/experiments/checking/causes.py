@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from crossfade.data.loader import Loader
-from crossfade.experiments import labels as tests
+from crossfade.experiments.checking import labels as tests
 from crossfade.experiments.probe import Descent, new_training
 from crossfade.training.config import RunConfig
 from crossfade.training.feed import Feed, Ready

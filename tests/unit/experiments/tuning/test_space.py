@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from crossfade.errors import ConfigError
-from crossfade.experiments.space import arm_of, is_mixing, space_of, with_params
+from crossfade.experiments.tuning.space import arm_of, is_mixing, space_of, with_params
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.training.config import RunConfig
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from crossfade.errors import ConfigError
-from crossfade.experiments.evaluate import FOLDER, Options, check_writable, evaluate, replacing, write
-from crossfade.experiments.statistics import outcome, paired_difference, summarise_arm, t_interval, verdict
-from crossfade.experiments.subject import Pool, Progress, Subject, open_pool
+from crossfade.experiments.evaluation.evaluate import FOLDER, Options, check_writable, evaluate, replacing, write
+from crossfade.experiments.evaluation.subject import Pool, Progress, Subject, open_pool
+from crossfade.experiments.statistics import caution, outcome, paired_difference, summarise_arm, t_interval, verdict
 from crossfade.training import record
 from crossfade.training.metrics import METRICS, Metric
 
@@ -177,7 +177,7 @@ def _difference(arm: Found, baseline: Found) -> dict[str, Any]:
         "ece_after": (arm["calibration"]["ece_after"], baseline["calibration"]["ece_after"]),
     }
     found: dict[str, Any] = {
-        name: paired_difference(own["seeds"], other["seeds"])
+        name: paired_difference(own["seeds"], other["seeds"], METRICS.get(name, METRICS["ece"]))
         for name, (own, other) in quantities.items()
         if own["mean"] is not None and other["mean"] is not None
     }
@@ -211,7 +211,7 @@ def sentences(differences: Mapping[str, Found], baseline: str, robustness: Mappi
         looked += len(besides)
         said += _tell(pair, baseline, besides)
     if looked > 1 and any(" helps: " in one or " hurts: " in one for one in said):
-        said.append(f"{looked} differences were looked at; where there is none, one in twenty still seems to be one")
+        said.append(caution(looked))
     return said
 
 

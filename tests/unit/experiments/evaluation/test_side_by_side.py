@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crossfade.errors import ConfigError
-from crossfade.experiments.side_by_side import side_by_side
+from crossfade.experiments.evaluation.side_by_side import side_by_side
 from crossfade.report.evaluated import evaluation_table
 
 DATA = {

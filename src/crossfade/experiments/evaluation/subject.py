@@ -19,7 +19,7 @@ from crossfade.data.loader import Batch
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.errors import ConfigError
-from crossfade.experiments.selection import Membership
+from crossfade.experiments.evaluation.selection import Membership
 from crossfade.training import record
 from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.training.dataset import read_pictures
@@ -29,7 +29,6 @@ from crossfade.training.predict import Predictor, load_run
 
 Progress = Callable[[str, int, int], None]
 Numbers = NDArray[np.int64]
-LEVELS = 3  # from a run up to the experiment it is part of, which has the record of the pictures
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,12 @@ class Subject:
         predictor: its network, with all that it does to pictures.
         config: its config.toml.
         precision: that its numbers were computed in.
-        epoch: "best" or "last": which weights these are.
     """
 
     folder: Path
     predictor: Predictor
     config: RunConfig
     precision: torch.dtype
-    epoch: str
 
     @classmethod
     def load(cls, folder: Path, weights: str | None = None) -> Subject:
@@ -64,8 +61,7 @@ class Subject:
             )
         predictor = load_run(folder, name=weights)
         config = resolve(read_toml(folder / "config.toml", "evaluate"), {})
-        epoch = weights or _judged(folder).get("epoch") or "best"
-        return cls(folder, predictor, config, _precision(folder, config, predictor.feed.device), epoch)
+        return cls(folder, predictor, config, _precision(folder, config, predictor.feed.device))
 
     @cached_property
     def member(self) -> Membership:
@@ -112,17 +108,6 @@ class Pool:
     seconds: float
 
 
-def own_root(folder: Path) -> Path | None:
-    """The folder of pictures that a run was trained from, as its record or that of the comparison above it says."""
-    for place in (folder, *folder.resolve().parents[:LEVELS]):
-        for name, key in (("command.json", "data"), ("data.json", "root")):
-            try:
-                return Path(record.read_json(place / name)[key])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-    return None
-
-
 def open_pool(subject: Subject, data: Path | None, progress: Progress) -> Pool:
     """Scan and cache a folder as the run's own; None opens the run's own.
 
@@ -130,7 +115,7 @@ def open_pool(subject: Subject, data: Path | None, progress: Progress) -> Pool:
         ConfigError: None is given, and the record does not say where the pictures were.
         DataError, CacheError: see `crossfade.data.cache.prepare`.
     """
-    root = own_root(subject.folder)
+    root = record.own_root(subject.folder)
     if data is None and root is None:
         raise ConfigError(
             f"evaluate: {subject.folder} does not say which pictures it was trained from. Pass their folder: "
@@ -148,13 +133,6 @@ def open_pool(subject: Subject, data: Path | None, progress: Progress) -> Pool:
     if (cache.size, cache.channels) != shape:
         index, cache = read_pictures(where, config, shape, tick)
     return Pool(index, cache, own, time.perf_counter() - start)
-
-
-def _judged(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(record.read_json(folder / "summary.json")["judged"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _precision(folder: Path, config: RunConfig, device: torch.device) -> torch.dtype:

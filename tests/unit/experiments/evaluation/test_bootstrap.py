@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from crossfade.experiments.bootstrap import with_intervals
-from crossfade.experiments.calibration import softmax
+from crossfade.experiments.evaluation.bootstrap import wilson, with_intervals
+from crossfade.experiments.evaluation.calibration import softmax
 from crossfade.training.metrics import Scorer, scores
 from tests.scale import scaled
 
@@ -46,7 +47,21 @@ def test_one_picture_has_no_interval_and_an_undefined_metric_none() -> None:
     same = with_intervals(Scorer([[0.4, 0.6], [0.7, 0.3]], [1, 1]), 2, rng=np.random.default_rng(0), resamples=20)
     assert np.isnan(same["auc"]["value"])
     assert same["auc"]["ci95"] is None
-    assert same["accuracy"]["ci95"] == [0, 1]
+    assert same["accuracy"]["ci95"] == pytest.approx([0.0945, 0.9055], abs=1e-4)
+
+
+def test_twelve_of_twelve_are_not_known_to_be_all() -> None:
+    labels = np.arange(12) % 2
+    found = with_intervals(Scorer(np.eye(2)[labels], labels), 12, rng=np.random.default_rng(0), resamples=50)
+    assert found["accuracy"]["value"] == found["auc"]["value"] == 1
+    assert found["accuracy"]["ci95"] == pytest.approx([0.7575, 1], abs=1e-4)
+    assert found["auc"]["ci95"] is found["f1"]["ci95"] is found["log_loss"]["ci95"] is None, "no resample has an error"
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.0, 5), (0.3, 10), (0.985, 200), (1.0, 40)])
+def test_the_interval_of_a_share_is_scipys(share: float, n: int) -> None:
+    theirs = stats.binomtest(round(share * n), n).proportion_ci(method="wilson")
+    assert wilson(share, n) == pytest.approx([theirs.low, theirs.high])
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""The overfit check, and why a network may fail it."""
