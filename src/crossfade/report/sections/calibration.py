@@ -12,8 +12,6 @@ from crossfade.report import figures, panels, words
 from crossfade.report.sections.plot import Plot, Runs
 from crossfade.report.style import PALETTE
 
-FITTED = {"val": "the validation pictures"}
-
 
 @dataclass(frozen=True)
 class CalibrationRow:
