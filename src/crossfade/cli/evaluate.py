@@ -47,7 +47,7 @@ def evaluate(
     from crossfade.cli.work import report_and_say
     from crossfade.experiments.evaluate import Options
     from crossfade.experiments.side_by_side import evaluate_folder
-    from crossfade.report.evaluated import evaluation_table
+    from crossfade.report.tables import evaluation_table
 
     options = Options(part, with_trained, weights, pictures, robustness_pictures if robustness else None, seed)
     with stages() as progress:

@@ -13,7 +13,7 @@ from crossfade.experiments.ablate import Ablation, ablate, size_name
 from crossfade.experiments.check import Check, check
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.mixing.registry import policy_from_spec
-from crossfade.report.words import aligned
+from crossfade.report.tables import aligned
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.record import make_folder, write_command

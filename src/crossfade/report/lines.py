@@ -16,6 +16,7 @@ from crossfade.report.words import line
 
 LEFT, WIDTH = 0.135, 0.66
 APART = 0.085  # of the height: two names one above the other
+MOST = 8  # lines of one figure; more are left to a table
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ class Line:
     marker: str = ""
     band: tuple[Sequence[float], Sequence[float]] | None = None
     dots: np.ndarray | None = None
+
+
+def of_epochs(values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Epochs from 1 on, and the values of each."""
+    return [float(epoch) for epoch in range(1, len(values) + 1)], list(values)
+
+
+def of_steps(values: Sequence[float], most: int = 400) -> tuple[list[float], list[float]]:
+    """Steps from 1 on, and values: only every so many of them, as a line needs no more points than a screen has."""
+    every = -(-len(values) // most) or 1
+    steps, kept = of_epochs(values)
+    return steps[::every], kept[::every]
 
 
 @dataclass(frozen=True)
