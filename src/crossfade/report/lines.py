@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from crossfade.report.style import INK, MUTED, PALETTE, styled
 from crossfade.report.words import line
 
-LEFT, WIDTH = 0.135, 0.66
+LEFT, WIDTH = 0.135, 0.635
 APART = 0.085  # of the height: two names one above the other
 MOST = 8  # lines of one figure; more are left to a table
 
@@ -137,7 +137,8 @@ def _mark(ax: Axes, mark: Mark, scale: float) -> None:
     if mark.y is not None:
         ax.axhline(scale * mark.y, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1.5)
         place = ax.get_yaxis_transform()
-        ax.text(0, scale * mark.y, words, transform=place, va="bottom", fontsize=9.5, color=MUTED)
+        below = {"xytext": (0, -3), "textcoords": "offset points", "va": "top", "ha": "right"}
+        ax.annotate(words, (1, scale * mark.y), xycoords=place, fontsize=10, color=MUTED, **below)
     if mark.x is not None:
         ax.axvline(mark.x, color=INK, lw=1, zorder=1.5)
         place = ax.get_xaxis_transform()

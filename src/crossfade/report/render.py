@@ -59,10 +59,8 @@ def environment() -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value),
     )
     found.filters.update(svg=lambda plot: inline.svg(plot.drawn, plot.name, plot.label))
-    found.filters.update(
-        sentence=words.sentence, sentences=words.sentences, clauses=words.clauses, signs=words.signs, line=words.line
-    )
-    found.filters.update(count=words.count, plural=words.plural, percent=words.percent)
+    for name in ("capital", "sentence", "sentences", "clauses", "signs", "line", "count", "plural", "percent"):
+        found.filters[name] = getattr(words, name)
     return found
 
 

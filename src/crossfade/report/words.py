@@ -167,9 +167,14 @@ def clauses(sentence: str) -> list[str]:
     return re.split(r"; (?![^(]*\))", sentence)
 
 
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def sentence(text: str) -> str:
-    """The text with a capital and a full stop, where it has none."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """The text with a capital and, where it has none, a full stop."""
+    return capital(text) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def mean(values: Iterable[Any]) -> float | None:

@@ -78,7 +78,7 @@ def _remarks(runs: Runs) -> list[str]:
         left = words.mapping(data.get("left_out"))
         said = [f"{words.count(left[key])} {why}" for key, why in LEFT_OUT.items() if words.number(left.get(key))]
         found |= dict.fromkeys([f"Left out of the evaluation: {', '.join(said)}"] if said else [])
-        found |= dict.fromkeys(_capital(str(note)) for note in words.listing(data.get("notes")))
+        found |= dict.fromkeys(words.capital(str(note)) for note in words.listing(data.get("notes")))
     return list(found)[:REMARKS]
 
 
@@ -88,7 +88,3 @@ LEFT_OUT = {
     "refused": "that are no pictures",
 }
 REMARKS = 10  # of many trainings each says the same, or nearly
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

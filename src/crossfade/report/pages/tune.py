@@ -116,7 +116,7 @@ def _parameters(shown: Mapping[int, Dot], trials: list[dict[str, Any]], told: Me
         if dots:
             best = next((f"; the best trial has {dot.x:g}" for dot in dots if dot.best), "")
             label = f"{told.title} against {title} of {words.plural(len(dots), 'trial')}{best}"
-            figure = parameter_figure(dots, title=title[0].upper() + title[1:], measure=told)
+            figure = parameter_figure(dots, title=words.capital(title), measure=told)
             plots.append(Plot(f"against-{name.replace('_', '-')}", label, figure))
     return plots
 

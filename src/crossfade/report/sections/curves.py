@@ -62,7 +62,7 @@ def _plot(runs: Runs, recorded: Recorded, first: int, small: bool = False) -> Pl
     part, name, title, percent = recorded
     curves = _curves(runs, lambda run: run.curve(part, name), first)
     short = title.removeprefix("Validation ") if small else title
-    on_page = figures.curves_figure(curves, title=short[0].upper() + short[1:], percent=percent, small=small)
+    on_page = figures.curves_figure(curves, title=words.capital(short), percent=percent, small=small)
     several = len(curves) > 1
     alone = figures.curves_figure(curves, title=title, percent=percent, legend=True) if several else None
     said = words.percent if percent else words.decimal
