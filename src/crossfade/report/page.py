@@ -35,8 +35,7 @@ def write_report(folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        DataError: the folder is neither.
-        ConfigError: nothing can be written there.
+        ConfigError: the folder is none of these, or nothing can be written there.
     """
     folder = Path(folder)
     return write(_page(folder), folder)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crossfade.data.table import read_table
-from crossfade.errors import DataError
+from crossfade.errors import ConfigError
 from crossfade.report.files import are_pictures, arrays, json_lines, json_of, text
 from crossfade.report.words import listing, mapping, numbers
 
@@ -116,21 +116,21 @@ def read(folder: Path) -> Run | Comparison:
     """Read the folder of one training or of a comparison.
 
     Raises:
-        DataError: there is no such folder, or it holds neither.
+        ConfigError: there is no such folder, or it holds neither.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(
-            f"report: needs the folder of a training or of a comparison. Got {folder}, which is no folder. "
-            "Give the one that `crossfade train` or `crossfade compare` named at its end."
+        raise ConfigError(
+            f"report: needs a folder that a command which trains has made. Got {folder}, which is no folder. "
+            "Give the one that it named at its end."
         )
     if _is_comparison(folder):
         return read_comparison(folder)
     if any((folder / name).is_file() for name in ("metrics.jsonl", "summary.json", "config.toml")):
         return read_run(folder)
-    raise DataError(
+    raise ConfigError(
         f"report: a run folder holds config.toml, metrics.jsonl or summary.json. Got {folder}, which holds "
-        "none of them. Give the folder that `crossfade train` or `crossfade compare` named at its end."
+        "none of them. Give the folder that a command which trains named at its end."
     )
 
 
