@@ -14,7 +14,6 @@ from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.vision.preprocess import Preprocess
 
-
 PANELS = {  # the field with which each panel of --help begins
     "model": "Network and mixing",
     "epochs": "Training",
