@@ -103,7 +103,7 @@ def test_two_classes_are_told_by_their_auc(call: Call, tmp_path: Path) -> None:
     longer = ["9" if value == "1" else value for value in QUICK]
     code, out, err = call("train", data, *longer, "--patience", "1", "--lr", "0.01", "--out", "run")
     assert code == 0
-    assert re.search(r"^val ROC AUC \d+\.\d\d %, accuracy \d+\.\d\d % \(last epoch\), ", out, re.M)
+    assert re.search(r"^val ROC AUC \d+\.\d%, accuracy \d+\.\d% \(last epoch\), ", out, re.M)
     assert re.search(r"val +\d+\.\d%, ROC AUC \d+\.\d%", err)
     summary = json.loads(Path("run", "summary.json").read_text())
     told = f"stopped after epoch {summary['stopped_early']}: ROC AUC was best in epoch {summary['best_epoch']}"
@@ -195,7 +195,7 @@ def test_preview_of_everything_into_a_folder(call: Call, corners: Path) -> None:
         (["train", "nowhere"], 1, "must exist"),
         (["predict", "nowhere", "x.png"], 2, "which is not there"),
         (["predict", "nowhere", "x.png", "--top", "0"], 2, "--top must be 1 or more. Got 0"),
-        (["report", "nowhere"], 1, "report"),
+        (["report", "nowhere"], 2, "report"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -163,7 +163,7 @@ def test_what_the_command_prints(mine: Path, capsys: pytest.CaptureFixture[str])
     assert code == 0
     for words in ("part val of", "12 pictures of 3 classes", "accuracy", "95% interval", "temperature", "page:"):
         assert words in out
-    code, out, err = call(capsys, "evaluate", mine, "--json", "--pictures", "0")
+    code, out, err = call(capsys, "evaluate", mine, "--json", "--hardest", "0")
     assert code == 0
     assert json.loads(out) == json.loads((mine / "evaluation" / "evaluation.json").read_text())
     assert json.loads(out)["hardest"] == []
@@ -175,7 +175,7 @@ def test_what_the_command_prints(mine: Path, capsys: pytest.CaptureFixture[str])
     [
         (["--part", "test"], "Got none of part test in"),
         (["--part", "train"], "48 were trained on"),
-        (["--pictures", "-1"], "--pictures must be 0 or more"),
+        (["--hardest", "-1"], "--hardest must be 0 or more"),
         (["--robustness-pictures", "0"], "--robustness-pictures must be 1 or more"),
     ],
 )

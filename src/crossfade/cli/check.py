@@ -7,18 +7,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from crossfade.cli.options import (
+    CHECK_OWN,
+    CheckFlags,
     ConfigFile,
     DataFolder,
     Force,
     Out,
-    TrainFlags,
     check_outside,
     free_name,
     read_config_for,
 )
 
-OWN = {"epochs": 20, "per_class": 100, "batch_size": 32, "schedule": "cosine"}
-PLAIN = {"mix": "none", "augment": "none", "flip": None, "pad": None, "patience": None, "choose": None}
+OWN = {**CHECK_OWN, "flip": None, "pad": None, "patience": None, "choose": None}
 
 
 def check(
@@ -29,7 +29,7 @@ def check(
     config: ConfigFile = None,
     out: Out = None,
     force: Force = False,
-    flags: TrainFlags = None,
+    flags: CheckFlags = None,
 ) -> int:
     """Train on 100 pictures a class for 20 epochs, neither mixed nor augmented: it must be able to fit them.
 
@@ -37,7 +37,7 @@ def check(
     (--per-class, --epochs, --batch-size, --schedule, --mix, --augment) are taken from the command line only: a file
     describes the training to come.
     """
-    settings = read_config_for("check", config, flags, {**OWN, **PLAIN})
+    settings = read_config_for("check", config, flags, OWN)
 
     from crossfade.cli.steps import open_step, run_check
     from crossfade.experiments.checking.check import Check

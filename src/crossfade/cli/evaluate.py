@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from crossfade.cli.options import Checkpoint
 from crossfade.errors import ConfigError
 
 
@@ -30,16 +31,16 @@ def evaluate(
     robustness_pictures: Annotated[
         int, Parameter(help="how many pictures that is done to, evenly of all classes")
     ] = 1000,
-    pictures: Annotated[int, Parameter(help="how many pictures of the highest loss to keep")] = 16,
-    weights: Annotated[
-        Literal["best", "last"] | None,
-        Parameter(name="--checkpoint", help="best (on validation) or last; the one that was judged if not said"),
-    ] = None,
+    hardest: Annotated[int, Parameter(help="how many pictures of the highest loss to keep")] = 16,
+    weights: Checkpoint = None,
     seed: Annotated[int, Parameter(help="of resamples, noise and attacks")] = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="print the whole evaluation as JSON")] = False,
 ) -> None:
-    """All metrics with intervals, calibration, the hardest pictures; written into RUN/evaluation, which is replaced."""
-    for flag, value, least in (("pictures", pictures, 0), ("robustness-pictures", robustness_pictures, 1)):
+    """Judge a run, or every run of a comparison: metrics with intervals, calibration, the hardest pictures.
+
+    What is found is written into RUN/evaluation, where it replaces an earlier one, and onto the page of the run.
+    """
+    for flag, value, least in (("hardest", hardest, 0), ("robustness-pictures", robustness_pictures, 1)):
         if value < least:
             raise ConfigError(f"evaluate: --{flag} must be {least} or more. Got {value}.")
 
@@ -47,9 +48,9 @@ def evaluate(
     from crossfade.cli.work import report_and_say
     from crossfade.experiments.evaluation.evaluate import Options
     from crossfade.experiments.evaluation.side_by_side import evaluate_folder
-    from crossfade.report.evaluated import evaluation_table
+    from crossfade.report.tables import evaluation_table
 
-    options = Options(part, with_trained, weights, pictures, robustness_pictures if robustness else None, seed)
+    options = Options(part, with_trained, weights, hardest, robustness_pictures if robustness else None, seed)
     with stages() as progress:
         found, where = evaluate_folder(run, data, options, argv=["crossfade", *sys.argv[1:]], progress=progress)
     if as_json:

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from crossfade.cli.options import (
+    LR_OWN,
     ConfigFile,
     Force,
     LrFlags,
@@ -22,7 +23,7 @@ from crossfade.cli.options import (
 from crossfade.errors import ConfigError
 
 VALUES = "0.1,0.01,0.001"
-OWN = {"epochs": 3, "schedule": "constant", "warmup": 0.0, "patience": None, "choose": None, "lr": None}
+OWN = {**LR_OWN, "patience": None, "choose": None, "lr": None}
 
 
 def lr(
@@ -90,4 +91,4 @@ def _draw(data: Path | None, config: Path | None, out: Path | None, flags: LrFla
 
     from crossfade.cli.steps import run_schedule
 
-    return run_schedule(settings, folder, force=force)
+    return run_schedule(data, settings, folder, force=force)

@@ -8,22 +8,49 @@ from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.vision.preprocess import Preprocess
 
+PANELS = {  # the field with which each panel of --help begins
+    "model": "Network and mixing",
+    "epochs": "Training",
+    "augment": "Augmentation",
+    "size": "Pictures",
+    "val": "Parts and classes",
+    "metric": "Judging",
+    "seed": "Chance and machine",
+    "fit": "Preprocessing",
+}
 
-def _flags(name: str, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> type:
-    """A dataclass of the fields of `RunConfig` and its `[preprocess]`, each None unless the flag is given."""
+
+def _flags(
+    name: str,
+    *,
+    without: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    own: Mapping[str, Any] | None = None,
+) -> type:
+    """A dataclass of the fields of `RunConfig` and its `[preprocess]`, each None unless the flag is given.
+
+    Args:
+        name: of the class.
+        without: fields that are no flags.
+        only: if given, the fields that are.
+        own: defaults of a command that are not those of a training.
+    """
     hints = {**get_type_hints(RunConfig), **get_type_hints(Preprocess)}
-    described = []
-    for one in (*fields(RunConfig), *fields(Preprocess)):
+    described, panel = [], None
+    for i, one in enumerate((*fields(RunConfig), *fields(Preprocess))):
+        if one.name in PANELS:
+            panel = Group(PANELS[one.name], sort_key=i)
         if one.name in (*without, "preprocess") or (only and one.name not in only):
             continue
-        said = "" if one.default in (None, MISSING) else f" [default: {one.default}]"
-        words = Parameter(help=one.metadata["help"] + said, show_default=False)
+        default = (own or {}).get(one.name, one.default)
+        said = "" if default is None or default is MISSING or default is False else f" [default: {default}]"
+        words = Parameter(help=one.metadata["help"] + said, show_default=False, group=panel)
         kind = str if one.name == "augment" else hints[one.name]  # a table has no place on the command line
         described.append((one.name, Annotated[kind | None, words], field(default=None)))
     flags = make_dataclass(name, described)
@@ -31,11 +58,15 @@ def _flags(name: str, *, without: tuple[str, ...] = (), only: tuple[str, ...] = 
     return flags
 
 
+CHECK_OWN = {"epochs": 20, "per_class": 100, "batch_size": 32, "schedule": "cosine", "mix": "none", "augment": "none"}
+LR_OWN = {"epochs": 3, "schedule": "constant", "warmup": 0.0}
+
 TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
 CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
 TuneFlags = Annotated[_flags("TuneFlags", without=("mix",)), Parameter(name="*")]
 AblateFlags = Annotated[_flags("AblateFlags", without=("mix", "seed", "per_class")), Parameter(name="*")]
-LrFlags = Annotated[_flags("LrFlags"), Parameter(name="*")]
+CheckFlags = Annotated[_flags("CheckFlags", own=CHECK_OWN), Parameter(name="*")]
+LrFlags = Annotated[_flags("LrFlags", own=LR_OWN), Parameter(name="*")]
 _STEPS = ("size", "channels", *(one.name for one in fields(Preprocess)))
 PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS), Parameter(name="*")]
 

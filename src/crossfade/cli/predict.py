@@ -128,7 +128,7 @@ def _row(one: Prediction, classes: Sequence[str], top: int) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     return f"{printable(row['path'])}: " + ", ".join(
-        f"{printable(name)} {100 * share:.1f} %" for name, share in row["classes"].items()
+        f"{printable(name)} {100 * share:.1f}%" for name, share in row["classes"].items()
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crossfade.training.metrics import Metric
 
 Tick = Callable[[int, int], None]
+TRAIN_AND_VAL = ("train", "val")
 
 
 def say(words: str) -> None:
@@ -56,9 +57,20 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def epoch_line(label: str, epochs: int, metric: Metric | None = None) -> Callable[[Mapping[str, Any]], None]:
-    """Prints one line for each epoch of a training, with the metric it is judged by beside the accuracy."""
+def epoch_line(
+    label: str, epochs: int, metric: Metric | None = None, parts: tuple[str, str] = TRAIN_AND_VAL
+) -> Callable[[Mapping[str, Any]], None]:
+    """Prints one line for each epoch of a training.
+
+    Args:
+        label: whose epoch it is.
+        epochs: how many there are.
+        metric: what the training is judged by, said beside the accuracy.
+        parts: what the two accuracies are called.
+    """
     from crossfade.report.words import scored
+
+    weighed = " (weighed by labels)" if parts == TRAIN_AND_VAL else ""
 
     def show(line: Mapping[str, Any]) -> None:
         train, val = line["train"], line["val"]
@@ -66,8 +78,8 @@ def epoch_line(label: str, epochs: int, metric: Metric | None = None) -> Callabl
         judged = f", {metric.title} {scored(val[metric.name], metric)}" if also else ""
         say(
             f"  {label}  epoch {line['epoch']:{len(str(epochs))}d}/{epochs}  loss {train['loss']:.4f}"
-            f"  train {100 * train['accuracy_by_label_weight']:5.1f}% (weighed by labels)"
-            f"  val {100 * val['accuracy']:5.1f}%{judged}"
+            f"  {parts[0]} {100 * train['accuracy_by_label_weight']:5.1f}%{weighed}"
+            f"  {parts[1]} {100 * val['accuracy']:5.1f}%{judged}"
             f"  {line['seconds']:.1f} s  {line['images_per_second']:,.0f} pictures/s"
         )
 

@@ -8,8 +8,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def report(run: Annotated[Path, Parameter(help="folder of a training or of a comparison")], /) -> None:
-    """Write the page of a training or a comparison again, from what its folder holds."""
+def report(
+    run: Annotated[Path, Parameter(help="folder that train, compare, check, lr, ablate or tune made")], /
+) -> None:
+    """Write the page of a run again, from what its folder holds: a training, a comparison, a step of the method."""
     from crossfade.report import write_report
 
     print(f"page: {write_report(run)}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def resume(
-    run: Annotated[Path, Parameter(help="folder of a training, a comparison or a search")],
+    run: Annotated[Path, Parameter(help="folder that train, compare, check, lr --values, ablate or tune made")],
     /,
     *,
     data: Annotated[Path | None, Parameter(help="where the folder of pictures is now, if it was moved")] = None,
@@ -25,7 +25,7 @@ def resume(
         int | None, Parameter(help="threads that prepare batches; the numbers never depend on it")
     ] = None,
 ) -> None:
-    """Go on with a training or a comparison that was stopped or killed, as if it had not been.
+    """Go on with what was stopped or killed, as if it had not been.
 
     On the CPU it ends with the same weights, to the bit. What is finished is kept. A run that is finished stays as
     it is.

@@ -12,6 +12,7 @@ from crossfade.cli.progress import bar, epoch_line, say
 from crossfade.cli.work import report_and_say
 from crossfade.experiments.tuning.tune import PRUNED, WINNER, Search, tune
 from crossfade.report import summary_table
+from crossfade.report.words import scored
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.keeper import chosen_metric
 from crossfade.training.metrics import Metric
@@ -24,7 +25,7 @@ _IN_ARM = ("mix", "alpha")
 def run_search(bench: Bench, search: Search, folder: Path, command: Sequence[str]) -> None:
     """Search, or go on with it; print what is left of the gain, and say where the page is."""
     metric = chosen_metric(search.config, bench.pictures)
-    with bar("searching") as tick:
+    with bar("searching, steps") as tick:
 
         def on_trial(number: int, arm: str) -> list[Callback]:
             return [Watch(step=lambda done, steps: tick(number * steps + done, search.trials * steps))]
@@ -54,7 +55,7 @@ def _line(trial: Mapping[str, Any], metric: Metric, trials: int) -> str:
     """Number, value and what was chosen, such as "trial  4/20   81.3%  mixup:alpha=0.31, lr 0.0021  (pruned ...)"."""
     known = [value for value in trial["values"] if value is not None and math.isfinite(value)]
     value = trial["value"] if trial["value"] is not None else next(reversed(known), None)
-    score = "-" if value is None else f"{100 * value:.1f}%" if metric.percent else f"{value:.3f}"
+    score = "-" if value is None else scored(value, metric)
     rest = (f"{name.replace('_', ' ')} {number:g}" for name, number in trial["params"].items() if name not in _IN_ARM)
     end = f"{trial['seconds']:.1f} s"
     if trial["state"] == "pruned":

@@ -13,9 +13,11 @@ from crossfade.experiments.ablate import Ablation, ablate, size_name
 from crossfade.experiments.checking.check import Check, check
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.mixing.registry import policy_from_spec
-from crossfade.report.words import aligned
+from crossfade.report.tables import aligned, ascii_only
+from crossfade.report.words import decimal, line, plural, scored
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
+from crossfade.training.metrics import METRICS
 from crossfade.training.record import make_folder, write_command
 from crossfade.training.run import Bench
 
@@ -31,9 +33,9 @@ def open_step(kind: str, data: Path, config: RunConfig, folder: Path, *, force: 
 def run_check(bench: Bench, asked: Check, folder: Path) -> int:
     """Check, say what was found; 0 if it passed."""
     config = asked.config
-    with bar("training") as tick:
-        line = epoch_line("check (val: the training pictures)", config.epochs)
-        found = check(bench, asked, folder, callbacks=[Watch(epoch=line, step=tick)])
+    with bar("training, steps") as tick:
+        show = epoch_line("check", config.epochs, parts=("while it learned", "after the epoch"))
+        found = check(bench, asked, folder, callbacks=[Watch(epoch=show, step=tick)])
     say("")
     print(found["sentence"])
     for cause in found["causes"][1:]:
@@ -45,20 +47,21 @@ def run_check(bench: Bench, asked: Check, folder: Path) -> int:
 def run_sweep(bench: Bench, asked: Sweep, folder: Path) -> int:
     """Train with each rate; 0 if any of them is good."""
     total = len(asked.values)
-    with bar("training") as tick:
+    with bar("training, steps") as tick:
 
         def on_value(value: float) -> list[Callback]:
             before = list(asked.values).index(value)
-            line = epoch_line(f"lr {value:g}", asked.config.epochs)
-            return [Watch(epoch=line, step=lambda done, steps: tick(before * steps + done, total * steps))]
+            show = epoch_line(f"lr {value:g}", asked.config.epochs)
+            return [Watch(epoch=show, step=lambda done, steps: tick(before * steps + done, total * steps))]
 
         found = sweep(bench, asked, folder, on_value=on_value)
     say("")
-    rows = [("rate", "loss after each epoch", f"validation {found['metric']}")]
+    metric = METRICS[found["metric"]]
+    rows = [("rate", "loss after each epoch", f"{metric.title} on validation")]
     for name, one in found["values"].items():
-        losses = "  ".join(f"{loss:.4f}" for loss in one["epochs"]) + ("  blew up" if one["stopped"] else "")
-        rows.append((name, losses, "-" if one["val"] is None else f"{one['val']:.4f}"))
-    print(aligned(rows))
+        losses = "  ".join(map(decimal, one["epochs"])) + ("  blew up" if one["stopped"] else "")
+        rows.append((name, losses, scored(one["val"], metric)))
+    print(ascii_only(aligned(rows)))
     print(f"\n{found['sentence']}")
     report_and_say(folder)
     return 0 if found["suggestion"] else 1
@@ -74,9 +77,10 @@ def run_range(bench: Bench, asked: Range, folder: Path) -> int:
     return 0 if found["suggestion"] else 1
 
 
-def run_schedule(config: RunConfig, folder: Path, *, force: bool) -> int:
-    """Draw the schedule of a configuration."""
+def run_schedule(data: Path | None, config: RunConfig, folder: Path, *, force: bool) -> int:
+    """Draw the schedule of a configuration; `data` is only named."""
     make_folder(folder, force=force)
+    write_command(folder, "lr", data or folder, ["crossfade", *sys.argv[1:]])
     print(draw_schedule(config, folder)["sentence"])
     report_and_say(folder)
     return 0
@@ -91,11 +95,12 @@ def run_ablation(bench: Bench, asked: Ablation, folder: Path, command: Sequence[
     say(f"sizes: {', '.join(map(size_name, asked.sizes))} pictures a class")
     found = ablate(bench, asked, folder, commands=[shlex.join(command)], on_run=on_run)
     say("")
-    rows = [("a class", "pictures", "steps", *found["arms"])]
+    metric = METRICS[found["metric"]]
+    rows = [("a class", "pictures", "steps", *(line(arm, 40) for arm in found["arms"]))]
     for i, size in enumerate(found["per_class"]):
-        means = (f"{arm['mean'][i]:.4f}" for arm in found["arms"].values())
+        means = (scored(arm["mean"][i], metric) for arm in found["arms"].values())
         rows.append((str(size), f"{found['pictures'][i]:,}", f"{found['steps'][i]:,}", *means))
-    print(f"{found['metric']}, mean of {len(found['seeds'])} seeds\n\n{aligned(rows)}\n")
+    print(ascii_only(f"{metric.title}, mean of {plural(len(found['seeds']), 'seed')}\n\n{aligned(rows)}\n"))
     for words in [*found["notes"], *found["sentences"]]:
         print(words)
     report_and_say(folder)

@@ -14,6 +14,7 @@ from crossfade.errors import ConfigError
 from crossfade.experiments.compare import Comparison, compare
 from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
+from crossfade.report.words import scored
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
@@ -69,12 +70,12 @@ def run_training(
     """Train under a bar, print what came of it and say where the page is."""
     listeners = open_trackers(trackers, folder, say)
     metric = chosen_metric(config, bench.pictures)
-    with bar(f"{config.model}, {config.mix}") as tick:
+    with bar(f"{config.model}, {config.mix}, steps") as tick:
         watch = Watch(epoch=epoch_line(config.mix, config.epochs, metric), step=tick)
         summary = train_one(bench, config, folder, callbacks=[watch, *listeners], resume=resume)
     judged = summary["judged"]
     told = ", ".join(
-        f"{METRICS[name].title} " + (f"{100 * judged[name]:.2f} %" if METRICS[name].percent else f"{judged[name]:.4f}")
+        f"{METRICS[name].title} {scored(judged[name], METRICS[name])}"
         for name in dict.fromkeys((metric.name, "accuracy"))
     )
     say("")
@@ -98,7 +99,7 @@ def run_comparison(
     """Compare under a bar, print the table and say where the page is."""
     metric = chosen_metric(comparison.config, bench.pictures)
     total = len(comparison.arms) * len(comparison.seeds)
-    with bar("training") as tick:
+    with bar("training, steps") as tick:
         count = 0
 
         def on_run(arm: str, seed: int) -> list[Callback]:

@@ -294,10 +294,14 @@ def describe_schedule(config: RunConfig, base: float) -> str:
     how = {
         "constant": f"stays at {base:g}",
         "cosine": f"falls from {base:g} to almost 0 along half a cosine",
-        "step": f"begins at {base:g} and is multiplied by {config.gamma:g} after every {config.every:g} epochs",
+        "step": f"begins at {base:g} and is multiplied by {config.gamma:g} after every {_epochs(config.every)}",
         "onecycle": f"rises to {base:g} in a straight line and falls to almost 0 in another",
         "plateau": f"begins at {base:g} and is multiplied by {config.gamma:g} when validation has not improved for "
-        f"{config.plateau} epochs; drawn is what happens if it never does",
+        f"{_epochs(config.plateau)}; drawn is what happens if it never does",
     }[config.schedule]
-    warm = f", after a warm-up of {config.warmup:g} epochs" if config.warmup and config.schedule != "onecycle" else ""
-    return f"{config.schedule}: over {config.epochs} epochs the learning rate {how}{warm}"
+    warm = f", after a warm-up of {_epochs(config.warmup)}" if config.warmup and config.schedule != "onecycle" else ""
+    return f"{config.schedule}: over {_epochs(config.epochs)} the learning rate {how}{warm}"
+
+
+def _epochs(n: float) -> str:
+    return f"{n:g} epoch{'' if n == 1 else 's'}"

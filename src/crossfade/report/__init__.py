@@ -8,6 +8,6 @@ preview_figure(...), save()    the mixed pictures, as PNG or SVG
 from crossfade.report.grids import mixed_grid, preview_figure
 from crossfade.report.page import write_report
 from crossfade.report.style import save
-from crossfade.report.words import summary_table
+from crossfade.report.tables import summary_table
 
 __all__ = ["mixed_grid", "preview_figure", "save", "summary_table", "write_report"]

@@ -14,8 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from crossfade.report.style import INK, MUTED, PALETTE, styled
 from crossfade.report.words import line
 
-LEFT, WIDTH = 0.135, 0.66
+LEFT, WIDTH = 0.135, 0.635
 APART = 0.085  # of the height: two names one above the other
+MOST = 8  # lines of one figure; more are left to a table
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ class Line:
     marker: str = ""
     band: tuple[Sequence[float], Sequence[float]] | None = None
     dots: np.ndarray | None = None
+
+
+def of_epochs(values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Epochs from 1 on, and the values of each."""
+    return [float(epoch) for epoch in range(1, len(values) + 1)], list(values)
+
+
+def of_steps(values: Sequence[float], most: int = 400) -> tuple[list[float], list[float]]:
+    """Steps from 1 on, and values: only every so many of them, as a line needs no more points than a screen has."""
+    every = -(-len(values) // most) or 1
+    steps, kept = of_epochs(values)
+    return steps[::every], kept[::every]
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,8 @@ def _mark(ax: Axes, mark: Mark, scale: float) -> None:
     if mark.y is not None:
         ax.axhline(scale * mark.y, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1.5)
         place = ax.get_yaxis_transform()
-        ax.text(0, scale * mark.y, words, transform=place, va="bottom", fontsize=9.5, color=MUTED)
+        below = {"xytext": (0, -3), "textcoords": "offset points", "va": "top", "ha": "right"}
+        ax.annotate(words, (1, scale * mark.y), xycoords=place, fontsize=10, color=MUTED, **below)
     if mark.x is not None:
         ax.axvline(mark.x, color=INK, lw=1, zorder=1.5)
         place = ax.get_xaxis_transform()

@@ -24,7 +24,7 @@ class Measure:
     @property
     def title(self) -> str:
         """Its name at the head of a column or a sentence."""
-        return self.metric.title[:1].upper() + self.metric.title[1:]
+        return words.capital(self.metric.title)
 
     @property
     def percent(self) -> bool:

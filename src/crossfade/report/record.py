@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from crossfade.data.table import read_table
-from crossfade.errors import DataError
+from crossfade.errors import ConfigError
 from crossfade.report.files import are_pictures, arrays, json_lines, json_of, text
-from crossfade.report.words import listing, mapping, number
+from crossfade.report.words import listing, mapping, numbers
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,11 @@ class Run:
 
     def curve(self, part: str, name: str) -> np.ndarray:
         """One number per epoch, (epochs,) float64, NaN where the record has none."""
-        return _numbers(mapping(epoch.get(part)).get(name) for epoch in self.epochs)
+        return np.array(numbers([mapping(epoch.get(part)).get(name) for epoch in self.epochs]))
 
     def rates(self) -> np.ndarray:
         """The learning rate at the end of each epoch, (epochs,) float64, NaN where the record has none."""
-        return _numbers(epoch.get("lr") for epoch in self.epochs)
-
-
-def _numbers(values: Iterable[Any]) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in map(number, values)], dtype=np.float64)
+        return np.array(numbers([epoch.get("lr") for epoch in self.epochs]))
 
 
 @dataclass(frozen=True)
@@ -90,25 +85,52 @@ class Comparison:
     evaluation: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """What a step of the method left: its result, and what stands in every folder."""
+
+    folder: Path
+    result: dict[str, Any]
+    config: str
+    environment: dict[str, Any]
+    data: dict[str, Any]
+    command: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def read_experiment(folder: Path, result: str) -> Experiment:
+    """Read the folder of `crossfade check`, `lr`, `ablate` or `tune`; `result` is the name of its own file."""
+    notes: list[str] = []
+    return Experiment(
+        folder=folder,
+        result=json_of(folder / result, {}, notes),
+        config=text(folder / "config.toml", notes),
+        environment=json_of(folder / "environment.json", {}, notes),
+        data=_optional(folder / "data.json", notes),
+        command=_optional(folder / "command.json", notes),
+        notes=tuple(notes),
+    )
+
+
 def read(folder: Path) -> Run | Comparison:
     """Read the folder of one training or of a comparison.
 
     Raises:
-        DataError: there is no such folder, or it holds neither.
+        ConfigError: there is no such folder, or it holds neither.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(
-            f"report: needs the folder of a training or of a comparison. Got {folder}, which is no folder. "
-            "Give the one that `crossfade train` or `crossfade compare` named at its end."
+        raise ConfigError(
+            f"report: needs a folder that a command which trains has made. Got {folder}, which is no folder. "
+            "Give the one that it named at its end."
         )
     if _is_comparison(folder):
         return read_comparison(folder)
     if any((folder / name).is_file() for name in ("metrics.jsonl", "summary.json", "config.toml")):
         return read_run(folder)
-    raise DataError(
+    raise ConfigError(
         f"report: a run folder holds config.toml, metrics.jsonl or summary.json. Got {folder}, which holds "
-        "none of them. Give the folder that `crossfade train` or `crossfade compare` named at its end."
+        "none of them. Give the folder that a command which trains named at its end."
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
@@ -29,9 +30,21 @@ class Page:
     plots: list[Plot]
 
 
-def render(template: str, values: dict[str, Any]) -> Page:
-    """Fill a template; every value whose name ends in ``_plots`` is a list of the page's figures."""
-    html = environment().get_template(template).render(values)
+class Section(NamedTuple):
+    """A part of a page: the template ``sections/<anchor>.html.j2`` under its title."""
+
+    anchor: str
+    title: str
+    needs: str = ""  # the value without which it is left out
+
+
+LAST = (Section("settings", "Configuration and versions"), Section("commands", "To repeat it"))
+
+
+def render(template: str, story: Sequence[Section], values: dict[str, Any]) -> Page:
+    """Fill a template with the sections of its story; values whose names end in ``_plots`` are lists of figures."""
+    told = [section for section in (*story, *LAST) if not section.needs or values.get(section.needs)]
+    html = environment().get_template(template).render(values | {"story": told})
     return Page(html, [plot for name, plots in values.items() if name.endswith("_plots") for plot in plots])
 
 
@@ -47,8 +60,8 @@ def environment() -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else words.clean(value),
     )
     found.filters.update(svg=lambda plot: inline.svg(plot.drawn, plot.name, plot.label))
-    found.filters.update(sentences=words.sentences, clauses=words.clauses, signs=words.signs, line=words.line)
-    found.filters.update(count=words.count, plural=words.plural, percent=words.percent)
+    for name in ("capital", "sentence", "sentences", "clauses", "signs", "line", "count", "plural", "percent"):
+        found.filters[name] = getattr(words, name)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter
 
 from crossfade.report.figures import ACCURACY
 from crossfade.report.measure import Measure
@@ -73,11 +73,18 @@ def parameter_figure(dots: Sequence[Dot], *, title: str, measure: Measure = ACCU
     ax.set_title(line(title, 30), x=-0.15 / 0.83, fontsize=10.5, pad=9)
     ax.set_xscale("log")
     ax.margins(x=0.08)
-    ax.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if _decades(dots) > 2 else (1.0, 2.0, 5.0), numticks=9))
+    ax.xaxis.set_major_locator(_locator(_decades(dots)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelsize=9)
     return figure
+
+
+def _locator(decades: float) -> Locator:
+    """Powers of ten; with 2 and 5 between them where there are few; of values that are nearly one, two or three."""
+    if decades < 0.5:
+        return MaxNLocator(2)
+    return LogLocator(10, subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=9)
 
 
 def _decades(dots: Sequence[Dot]) -> float:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from crossfade.training.metrics import METRICS, Metric
+from crossfade.training.metrics import Metric
 
 NONE = "\u2013"  # an en dash: no number here
 MINUS = "\u2212"
@@ -31,6 +31,11 @@ def listing(value: Any) -> list[Any]:
 def mapping(value: Any) -> dict[str, Any]:
     """The value if it is a dict, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def numbers(values: Any) -> list[float]:
+    """A JSON list as numbers, NaN where it has none."""
+    return [math.nan if found is None else found for found in map(number, listing(values))]
 
 
 def clean(text: Any) -> str:
@@ -92,11 +97,6 @@ def points_interval(values: Any) -> str:
     return NONE if ends is None else f"{points(ends[0])} to {points(ends[1])}"
 
 
-def metric_of(summary: Mapping[str, Any]) -> Metric:
-    """What a comparison compares, or a training was judged by; the accuracy where that is not said."""
-    return METRICS.get(str(summary.get("metric")), METRICS["accuracy"])
-
-
 def scored(value: Any, metric: Metric) -> str:
     """A value of a metric: 0.7449 -> "74.5%", or "0.745" where it is no share."""
     return percent(value) if metric.percent else decimal(value)
@@ -135,6 +135,12 @@ def duration(seconds: Any) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def rate(value: Any) -> str:
+    """A learning rate: 0.001 -> "0.001", 1e-05 -> "1e-05"."""
+    found = number(value)
+    return NONE if found is None else f"{found:g}"
+
+
 def count(value: Any) -> str:
     """12345 -> "12,345"."""
     found = number(value)
@@ -161,6 +167,16 @@ def clauses(sentence: str) -> list[str]:
     return re.split(r"; (?![^(]*\))", sentence)
 
 
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and, where it has none, a full stop."""
+    return capital(text) + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def mean(values: Iterable[Any]) -> float | None:
     """The mean of the numbers among `values`."""
     found = [v for v in map(number, values) if v is not None]
@@ -185,51 +201,3 @@ def baseline_of(summary: Mapping[str, Any]) -> str | None:
     arms = mapping(summary.get("arms"))
     named = summary.get("baseline")
     return named if isinstance(named, str) and named in arms else next(iter(arms), None)
-
-
-def summary_table(summary: Mapping[str, Any]) -> str:
-    """The table of a comparison in plain ASCII, with the verdict below it.
-
-    Args:
-        summary: `summary.json` of a comparison (DESIGN section 6).
-
-    Returns:
-        Lines of equal columns: arm, its score, the 95% interval, difference to the baseline, mean seconds.
-    """
-    baseline, metric = baseline_of(summary), metric_of(summary)
-    rows = [("arm", metric.title, "95% CI", f"minus {line(baseline, 30)}", "95% CI", "seconds")]
-    differences = mapping(summary.get("differences"))
-    for name, arm in mapping(summary.get("arms")).items():
-        difference = mapping(differences.get(f"{name} - {baseline}"))
-        change = gap(difference.get("mean"), metric)
-        arm = mapping(arm)
-        seconds = mean(listing(arm.get("seconds")))
-        rows.append(
-            (
-                line(name, 40),
-                scored(arm.get("mean"), metric),
-                scored_interval(arm.get("ci95"), metric),
-                f"{change} points" if metric.percent and change != NONE else change,
-                gap_interval(difference.get("ci95"), metric),
-                NONE if seconds is None else f"{seconds:.1f}",
-            )
-        )
-    return ascii_only(aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A table in plain text: the first row is its head, the first column is to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
-def ascii_only(text: str) -> str:
-    """What every terminal can show; what it cannot is a question mark."""
-    text = text.replace(MINUS, "-").replace(NONE, "-").replace("…", "~")
-    return clean(text).encode("ascii", "replace").decode("ascii")

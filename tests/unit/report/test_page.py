@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from crossfade.errors import ConfigError, DataError
+from crossfade.errors import ConfigError
 from crossfade.report import write_report
 
 SECTIONS = [
@@ -397,7 +397,7 @@ def test_the_same_folder_gives_the_same_page(comparison):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(DataError, match="which holds none of them"):
+    with pytest.raises(ConfigError, match="which holds none of them"):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

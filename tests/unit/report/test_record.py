@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from crossfade.errors import DataError
+from crossfade.errors import ConfigError
 from crossfade.report import record
 
 PIECES = (
@@ -132,10 +132,10 @@ def test_a_summary_cannot_lead_outside_its_folder(comparison, training):
 
 def test_a_folder_that_is_no_run_is_refused_with_a_sentence(tmp_path):
     with pytest.raises(
-        DataError, match=r"^report: a run folder holds .* Got .*, which holds none of them\. Give the folder"
+        ConfigError, match=r"^report: a run folder holds .* Got .*, which holds none of them\. Give the folder"
     ):
         record.read(tmp_path)
-    with pytest.raises(DataError, match=r"^report: needs the folder .* Got .*nowhere, which is no folder\. Give"):
+    with pytest.raises(ConfigError, match=r"^report: needs a folder .* Got .*nowhere, which is no folder\. Give"):
         record.read(tmp_path / "nowhere")
 
 

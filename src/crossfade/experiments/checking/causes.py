@@ -104,7 +104,7 @@ def constant_pictures(looks: Looks, bound: float) -> Cause | None:
     if best <= bound:
         evidence = (
             f"{contradicted:,} of {total:,} training pictures are the same as one of another class, "
-            f"so that no network can name more than {100 * best:.1f} % of them rightly"
+            f"so that no network can name more than {100 * best:.1f}% of them rightly"
         )
         return Cause(CONSTANT, evidence, "Give each picture one class; see crossfade scan, and the preprocessing.")
     return None
@@ -180,7 +180,7 @@ def shuffled_labels(looks: Looks, judged: NDArray[np.int64], hits: Sequence[int]
     evidence = (
         f"no more of the {len(judged):,} held-out pictures are named rightly than by chance ({best:,}), and the "
         f"pictures that look most like a picture have its class no more often than by chance "
-        f"({100 * agreement:.0f} %, p = {p:.2g})"
+        f"({100 * agreement:.0f}%, p = {p:.2g})"
     )
     return Cause(
         SHUFFLED, evidence, "See in crossfade preview --figure classes whether the folders hold what they say."
@@ -192,8 +192,8 @@ def lagging_statistics(running: float, plain: float, bound: float) -> Cause | No
     if not running > bound >= plain:
         return None
     evidence = (
-        f"while it learns {100 * running:.1f} % are named rightly, by the running statistics of batch norm "
-        f"{100 * plain:.1f} %"
+        f"while it learns {100 * running:.1f}% are named rightly, by the running statistics of batch norm "
+        f"{100 * plain:.1f}%"
     )
     return Cause(LAGGING, evidence, "Take more steps (--epochs, a smaller --batch-size), or --schedule cosine.")
 
@@ -202,5 +202,5 @@ def too_few_steps(trend: float, steps: int) -> Cause | None:
     """The loss still falls."""
     if trend >= 0:
         return None
-    evidence = f"after {steps:,} steps the loss still falls, by {100 * -math.expm1(trend):.2g} % an epoch"
+    evidence = f"after {steps:,} steps the loss still falls, by {100 * -math.expm1(trend):.2g}% an epoch"
     return Cause(SHORT, evidence, "Pass more --epochs, or a smaller --batch-size.")

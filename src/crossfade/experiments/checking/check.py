@@ -204,11 +204,11 @@ def sentence(result: dict[str, Any]) -> str:
         found = "the training did not end"
     else:
         fall = -100 * math.expm1(result["trend"])
-        goes = f"falls by {fall:.2g} %" if fall > 0 else f"rises by {-fall:.2g} %"
+        goes = f"falls by {fall:.2g}%" if fall > 0 else f"rises by {-fall:.2g}%"
         goes = "is almost 0" if result["losses"][-1] < FALLEN else f"{goes} an epoch"
         found = (
-            f"{100 * result['train_accuracy']:.1f} % of the {pictures:,} training pictures are named rightly after "
-            f"{result['epochs']} epochs (bound: above {100 * result['bound']:g} %), and the loss {goes}"
+            f"{100 * result['train_accuracy']:.1f}% of the {pictures:,} training pictures are named rightly after "
+            f"{result['epochs']} epochs (bound: above {100 * result['bound']:g}%), and the loss {goes}"
         )
     first = result["causes"][0] if result["causes"] else None
     if result["passed"]:

@@ -40,7 +40,7 @@ def calibrations(runs: Runs, first: int = 0) -> tuple[list[CalibrationRow], list
         habit = _habit(before)
         rows.append(CalibrationRow(arm, i % len(PALETTE), *(words.decimal(means[key]) for key in NUMBERS), habit=habit))
         picture = panels.reliability_figure(before, after, title=arm, color=figures.arm_color(i))
-        plots.append(Plot(f"calibration-{i}", _label(arm, before, means, habit), picture, picture))
+        plots.append(Plot(f"calibration-{i}", _label(arm, before, means, habit), picture))
     return rows, plots
 
 

@@ -62,9 +62,9 @@ def _plot(runs: Runs, recorded: Recorded, first: int, small: bool = False) -> Pl
     part, name, title, percent = recorded
     curves = _curves(runs, lambda run: run.curve(part, name), first)
     short = title.removeprefix("Validation ") if small else title
-    on_page = figures.curves_figure(curves, title=short[0].upper() + short[1:], percent=percent, small=small)
+    on_page = figures.curves_figure(curves, title=words.capital(short), percent=percent, small=small)
     several = len(curves) > 1
-    alone = figures.curves_figure(curves, title=title, percent=percent, legend=True) if several else on_page
+    alone = figures.curves_figure(curves, title=title, percent=percent, legend=True) if several else None
     said = words.percent if percent else words.decimal
     label = f"{title} by epoch: " + "; ".join(_course(curve, said) for curve in curves) + "."
     return Plot(f"{part}-{name.split('_by_')[0].replace('_', '-')}", label, on_page, alone)
@@ -114,7 +114,7 @@ def schedule_figures(runs: Runs, first: int = 0) -> list[Plot]:
         f"Learning rate by epoch: {rates[0]:.3g} at the first, {rates.max():.3g} at most, {rates[-1]:.3g} at the last"
     )
     label += "." if is_shared else f" ({longest.name}); the arms differ."
-    return [Plot("learning-rate", label, picture, picture)]
+    return [Plot("learning-rate", label, picture)]
 
 
 def _follows(values: np.ndarray, rates: np.ndarray) -> bool:

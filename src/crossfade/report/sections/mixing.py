@@ -96,5 +96,5 @@ def lambda_figures(runs: Runs, first: int = 0) -> tuple[list[Plot], list[str]]:
             kept[0].edges, counts, title=arm, unmixed=unmixed, total=total, color=figures.arm_color(i)
         )
         label = f"Histogram of lambda, {arm}: {total - unmixed} of {total} samples mixed"
-        found.append(Plot(f"lambda-{i}", label, picture, picture))
+        found.append(Plot(f"lambda-{i}", label, picture))
     return found, plain

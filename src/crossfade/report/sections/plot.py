@@ -16,12 +16,12 @@ Runs = Mapping[str, Sequence[Run]]  # the trainings of each arm
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure for the page, and the same for a file of its own, where it needs its own legend."""
+    """A figure for the page; and the same for a file of its own, where it needs a legend that the page has already."""
 
     name: str
     label: str  # what it shows, in words
     figure: Figure
-    alone: Figure
+    alone: Figure | None = None
 
     @cached_property
     def drawn(self) -> bytes:
@@ -30,4 +30,4 @@ class Plot:
 
     def file(self) -> bytes:
         """The figure that stands alone as an SVG file."""
-        return self.drawn if self.alone is self.figure else inline.drawn(self.alone)
+        return self.drawn if self.alone is None else inline.drawn(self.alone)

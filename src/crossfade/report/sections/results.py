@@ -46,6 +46,34 @@ def scores(comparison: Comparison) -> dict[str, dict[str, Any]]:
     return found
 
 
+def is_finished(comparison: Comparison) -> bool:
+    """Whether all trainings of a comparison have ended."""
+    return bool(comparison.summary.get("arms"))
+
+
+def arms_section(comparison: Comparison) -> dict[str, Any]:
+    """What the section about the arms of a comparison shows."""
+    arms = scores(comparison)
+    return {
+        "is_finished": is_finished(comparison),
+        "baseline": words.baseline_of({**comparison.summary, "arms": arms}),
+        "measure": measure_of(comparison),
+        "judged": judged(comparison),
+        "n_seeds": max((len(known(arm.get("seeds"))) for arm in arms.values()), default=0),
+        "rows": rows(arms, comparison),
+        "score_plots": score_figures(arms, comparison),
+        "more_seeds": more_seeds(arms, comparison),
+    }
+
+
+def judged(comparison: Comparison) -> str:
+    """On which pictures the arms were judged, and with which weights."""
+    part = {"test": "the test part", "val": "the validation part"}.get(str(comparison.summary.get("part")))
+    epoch = {"last": "the weights of the last epoch", "best": "the weights of the best validation epoch"}
+    said = [part or "", epoch.get(str(comparison.summary.get("epoch")), "")]
+    return ", with ".join(filter(None, said))
+
+
 def metric_of(run: Run) -> str:
     """The metric a training is judged by."""
     return str(words.mapping(run.summary.get("judged")).get("metric") or "accuracy")
@@ -70,8 +98,8 @@ def seeds_of(comparison: Comparison) -> list[str]:
     return [str(seed) for seed in found]
 
 
-def numbers(values: Any) -> list[float]:
-    """The finite numbers of a JSON list."""
+def known(values: Any) -> list[float]:
+    """The finite numbers of a JSON list, without what is none."""
     return [v for v in map(words.number, words.listing(values)) if v is not None]
 
 
@@ -111,7 +139,7 @@ def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison)
     baseline = words.baseline_of({**comparison.summary, "arms": arms})
     told = measure_of(comparison)
     shown = [
-        figures.Scores(name, numbers(arm.get("seeds")), mean, words.pair(arm.get("ci95")), figures.arm_color(i))
+        figures.Scores(name, known(arm.get("seeds")), mean, words.pair(arm.get("ci95")), figures.arm_color(i))
         for i, (name, arm) in enumerate(arms.items())
         if (mean := words.number(arm.get("mean"))) is not None
     ]
@@ -119,14 +147,14 @@ def score_figures(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison)
     if shown:
         label = f"{told.title}: " + "; ".join(_spoken(arm, told.say, told.say_interval) for arm in shown)
         picture = figures.scores_figure(shown, title=f"{told.title}, seed by seed", measure=told)
-        found.append(Plot("scores", label, picture, picture))
+        found.append(Plot("scores", label, picture))
     gaps = [gap for i, name in enumerate(arms) if (gap := _gap(i, name, arms, baseline, comparison))]
     if gaps:
         unit = " in points" if told.percent else ""
         label = f"Differences to {baseline}{unit}: "
         label += "; ".join(_spoken(gap, told.gap, told.gap_interval) for gap in gaps)
         picture = figures.differences_figure(gaps, baseline=str(baseline), measure=told)
-        found.append(Plot("differences", label, picture, picture))
+        found.append(Plot("differences", label, picture))
     return found
 
 
@@ -142,7 +170,7 @@ def _gap(
     mean = words.number(gap.get("mean"))
     if mean is None or baseline is None:
         return None
-    mine, theirs = numbers(arms[name].get("seeds")), numbers(arms[baseline].get("seeds"))
+    mine, theirs = known(arms[name].get("seeds")), known(arms[baseline].get("seeds"))
     each = [a - b for a, b in zip(mine, theirs, strict=True)] if len(mine) == len(theirs) else []
     return figures.Scores(name, each, mean, words.pair(gap.get("ci95")), figures.arm_color(i))
 

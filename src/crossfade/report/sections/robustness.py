@@ -97,7 +97,7 @@ def _plot(kind: str, known: _Kind, values: Mapping[str, np.ndarray], indices: Ma
     ]
     look = {"title": known.title, "unit": known.unit}
     on_page = panels.strengths_figure(curves, known.strengths, **look)
-    alone = panels.strengths_figure(curves, known.strengths, **look, legend=True) if len(curves) > 1 else on_page
+    alone = panels.strengths_figure(curves, known.strengths, **look, legend=True) if len(curves) > 1 else None
     falls = [
         f"{words.line(arm, 40)} from {words.percent(words.mean(table[:, 0]))} on clean pictures "
         f"to {words.percent(words.mean(table[:, -1]))}"

@@ -128,7 +128,7 @@ class _Card:
             "        print(found.refused)",
             "    else:",
             "        best = found.probabilities.argmax()",
-            '        print(network.classes[best], f"{100 * found.probabilities[best]:.1f} %")',
+            '        print(network.classes[best], f"{100 * found.probabilities[best]:.1f}%")',
             "```",
             "",
         ]
@@ -168,7 +168,7 @@ class _Card:
         part, epoch = _PARTS[self.judged["part"]], self.judged["epoch"]
         n = f"{self.pictures:,} " if self.pictures else ""
         lines = ["## Results", "", f"On {n}{part} pictures, with the weights of the {epoch} epoch:", ""]
-        lines += ["| measure | value | 95 % interval |", "|---|---|---|"]
+        lines += ["| measure | value | 95% interval |", "|---|---|---|"]
         for key, value in self.scores.items():
             ends = self.interval(key, value)
             interval = "" if ends is None else f"{_number(key, ends[0])} to {_number(key, ends[1])}"
@@ -253,7 +253,7 @@ def plain(text: Any) -> str:
 
 
 def _number(key: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if key in ("accuracy", "top5") else f"{value:.4f}"
+    return f"{100 * value:.2f}%" if key in ("accuracy", "top5") else f"{value:.4f}"
 
 
 def _wilson(share: float, n: int) -> Sequence[float] | None:

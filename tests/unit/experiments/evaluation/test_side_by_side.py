@@ -8,7 +8,7 @@ import pytest
 
 from crossfade.errors import ConfigError
 from crossfade.experiments.evaluation.side_by_side import side_by_side
-from crossfade.report.evaluated import evaluation_table
+from crossfade.report.tables import evaluation_table
 
 DATA = {
     "root": "/pictures",

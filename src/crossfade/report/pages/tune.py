@@ -4,68 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from crossfade.report import record, words
+from crossfade.report.frame import frame
 from crossfade.report.measure import Measure, measure
-from crossfade.report.render import Page, render
-from crossfade.report.sections import commands, facts, results
+from crossfade.report.record import Experiment
+from crossfade.report.render import Page, Section, render
 from crossfade.report.sections import data as pictures
+from crossfade.report.sections import facts, results
 from crossfade.report.sections.plot import Plot
 from crossfade.report.style import PALETTE
 from crossfade.report.trials import Dot, cost_figure, history_figure, parameter_figure
 
-RESULT = "tune.json"
 LISTED = 10
 TITLES = {"lr": "learning rate", "weight_decay": "weight decay", "alpha": "alpha"}
 
 Trial = Mapping[str, Any]
 
-
-class Section(NamedTuple):
-    """A part of the page: the template ``sections/<anchor>.html.j2`` under its title."""
-
-    anchor: str
-    title: str
-
-
 STORY = (
     Section("winner", "On fresh seeds"),
     Section("trials", "The best trials"),
     Section("tradeoffs", "What each choice was worth"),
-    Section("settings", "Configuration and versions"),
-    Section("commands", "To repeat it"),
 )
 
 
-def is_search(folder: Path) -> bool:
-    """Whether `crossfade tune` made this folder."""
-    return (folder / RESULT).is_file()
-
-
-def tuning_page(folder: Path) -> Page:
+def tune_page(search: Experiment) -> Page:
     """The page of a search, finished or not."""
-    notes: list[str] = []
-    found = words.mapping(record.json_of(folder / RESULT, {}, notes))
+    found = search.result
     told = measure(found.get("metric"))
     trials = [words.mapping(trial) for trial in words.listing(found.get("trials"))]
     arms = _arms(found)
     shown = _shown(trials, found, arms)
-    winner = record.read_comparison(folder / "winner") if (folder / "winner").is_dir() else None
-    command = words.mapping(record.json_of(folder / "command.json", {}, []))
-    config = record.text(folder / "config.toml", notes)
-    scan = words.mapping(record.json_of(folder / "data.json", {}, notes))
+    winner = search.folder / "winner"
+    comparison = record.read_comparison(winner) if winner.is_dir() else None
     sentences = [str(said) for said in words.listing(found.get("sentences"))]
     values = {
-        "name": _last(scan.get("root")) or folder.resolve().name,
+        **frame(search, "tune", is_finished="winner" in found, summary=found),
         "headline": sentences[0] if sentences else "This search has no trial yet.",
         "sentences": sentences[1:],
-        "facts": _facts(found, trials, told, config, scan, winner),
-        "notes": notes,
-        "story": STORY,
+        "facts": _facts(search, trials, told, comparison),
         "arms": list(arms.items()),
-        "measure": told,
         "best": _rows(trials, told, arms),
         "columns": [name for name in TITLES if any(name in _params(trial) for trial in trials)],
         "titles": TITLES,
@@ -75,18 +54,10 @@ def tuning_page(folder: Path) -> Page:
         "history_plots": _history(shown, trials, told),
         "parameter_plots": _parameters(shown, trials, told),
         "cost_plots": _cost(shown, trials, told),
-        "config": config,
-        "environment": record.json_of(folder / "environment.json", {}, notes),
-        "repeats": commands.repeats(command, found),
-        "further": commands.further(str(folder), is_finished="winner" in found, kind="tune", evaluation=[]),
-        "not_run": [],
-        **_winner(winner, arms),
+        **({"rows": [], "score_plots": []} if comparison is None else results.arms_section(comparison)),
+        "measure": told,
     }
-    return render("tuning.html.j2", values)
-
-
-def _last(root: Any) -> str:
-    return str(root or "").rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    return render("tune.html.j2", STORY, values)
 
 
 def _params(trial: Trial) -> dict[str, Any]:
@@ -131,15 +102,11 @@ def _placed(shown: Mapping[int, Dot], places: Iterable[Any]) -> list[Dot]:
     return [replace(dot, x=place) for dot, place in found if place is not None]
 
 
-def _plot(name: str, label: str, figure: Any) -> list[Plot]:
-    return [Plot(name, label, figure, figure)]
-
-
 def _history(shown: Mapping[int, Dot], trials: list[dict[str, Any]], told: Measure) -> list[Plot]:
     dots = _placed(shown, range(1, len(trials) + 1))
     best = next((f"; the best is {told.say(dot.value)}, trial {dot.x:.0f}" for dot in dots if dot.best), "")
     label = f"{told.title} of {words.plural(len(dots), 'trial')}, one after another{best}"
-    return _plot("history", label, history_figure(dots, measure=told)) if dots else []
+    return [Plot("history", label, history_figure(dots, measure=told))] if dots else []
 
 
 def _parameters(shown: Mapping[int, Dot], trials: list[dict[str, Any]], told: Measure) -> list[Plot]:
@@ -149,8 +116,8 @@ def _parameters(shown: Mapping[int, Dot], trials: list[dict[str, Any]], told: Me
         if dots:
             best = next((f"; the best trial has {dot.x:g}" for dot in dots if dot.best), "")
             label = f"{told.title} against {title} of {words.plural(len(dots), 'trial')}{best}"
-            figure = parameter_figure(dots, title=title[0].upper() + title[1:], measure=told)
-            plots += _plot(f"against-{name.replace('_', '-')}", label, figure)
+            figure = parameter_figure(dots, title=words.capital(title), measure=told)
+            plots.append(Plot(f"against-{name.replace('_', '-')}", label, figure))
     return plots
 
 
@@ -160,7 +127,7 @@ def _cost(shown: Mapping[int, Dot], trials: list[dict[str, Any]], told: Measure)
     label = (
         f"{told.title} against seconds of training, of {words.plural(len(dots), 'trial')}; the longest took {longest}"
     )
-    return _plot("cost", label, cost_figure(dots, measure=told)) if dots else []
+    return [Plot("cost", label, cost_figure(dots, measure=told))] if dots else []
 
 
 def _rows(trials: list[dict[str, Any]], told: Measure, arms: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -197,35 +164,14 @@ def _importance(found: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def _facts(
-    found: Mapping[str, Any],
-    trials: list[dict[str, Any]],
-    told: Measure,
-    config: str,
-    scan: Mapping[str, Any],
-    winner: record.Comparison | None,
+    search: Experiment, trials: list[dict[str, Any]], told: Measure, winner: record.Comparison | None
 ) -> list[tuple[str, str]]:
     classes = [str(name) for name in winner.classes] if winner else []
     part_counts = winner.part_counts if winner else {}
     runs = [run for mine in winner.runs.values() for run in mine] if winner else []
-    done = facts.facts(config, runs, pictures.data(dict(scan), part_counts, classes), scan)
+    data = pictures.data(search.data, part_counts, classes)
+    done = facts.facts(search.config, runs, data, search.data)
     given_up = sum(trial.get("state") != "finished" for trial in trials)
     done += [("Trials", f"{len(trials)}, {given_up} given up early"), ("Judged by", f"{told.title} on validation")]
     seconds = sum(words.number(trial.get("seconds")) or 0.0 for trial in trials)
     return [*done, ("Time of the search", words.duration(seconds))]
-
-
-def _winner(winner: record.Comparison | None, arms: Mapping[str, int]) -> dict[str, Any]:
-    """What the section about the winner's comparison shows, see the page of a comparison."""
-    if winner is None:
-        return {"rows": [], "score_plots": []}
-    scores = results.scores(winner)
-    part = {"test": "the test part", "val": "the validation part"}.get(str(winner.summary.get("part")), "")
-    return {
-        "rows": results.rows(scores, winner),
-        "score_plots": results.score_figures(scores, winner),
-        "n_seeds": max((len(results.numbers(arm.get("seeds"))) for arm in scores.values()), default=0),
-        "is_finished": bool(winner.summary.get("arms")),
-        "baseline": words.baseline_of({**winner.summary, "arms": scores}),
-        "more_seeds": results.more_seeds(scores, winner),
-        "judged": part,
-    }

@@ -1,25 +1,79 @@
-"""An evaluation as a plain table, for the command line."""
+"""Plain tables for the command line: of a comparison, of an evaluation, of anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossfade.report.words import (
+    MINUS,
     NONE,
-    aligned,
-    ascii_only,
+    baseline_of,
+    clean,
     count,
+    decimal,
+    gap,
+    gap_interval,
     line,
-    number,
-    pair,
+    listing,
+    mapping,
+    mean,
     percent,
-    percent_interval,
     plural,
+    scored,
+    scored_interval,
 )
 from crossfade.training.metrics import METRICS
 
 Found = Mapping[str, Any]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table in plain text: the first row is its head, the first column is to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def ascii_only(text: str) -> str:
+    """What every terminal can show; what it cannot is a question mark."""
+    text = text.replace(MINUS, "-").replace(NONE, "-").replace("…", "~")
+    return clean(text).encode("ascii", "replace").decode("ascii")
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """The table of a comparison in plain ASCII, with the verdict below it.
+
+    Args:
+        summary: `summary.json` of a comparison (DESIGN section 6).
+
+    Returns:
+        Lines of equal columns: arm, its score, the 95% interval, difference to the baseline, mean seconds.
+    """
+    baseline, metric = baseline_of(summary), METRICS.get(str(summary.get("metric")), METRICS["accuracy"])
+    rows = [("arm", metric.title, "95% CI", f"minus {line(baseline, 30)}", "95% CI", "seconds")]
+    differences = mapping(summary.get("differences"))
+    for name, arm in mapping(summary.get("arms")).items():
+        difference = mapping(differences.get(f"{name} - {baseline}"))
+        change = gap(difference.get("mean"), metric)
+        arm = mapping(arm)
+        seconds = mean(listing(arm.get("seconds")))
+        rows.append(
+            (
+                line(name, 40),
+                scored(arm.get("mean"), metric),
+                scored_interval(arm.get("ci95"), metric),
+                f"{change} points" if metric.percent and change != NONE else change,
+                gap_interval(difference.get("ci95"), metric),
+                NONE if seconds is None else f"{seconds:.1f}",
+            )
+        )
+    return ascii_only(aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
 
 
 def evaluation_table(found: Found) -> str:
@@ -47,27 +101,14 @@ def _judged_on(data: Found, classes: list[str] | None) -> str:
 
 def _run(found: Found) -> str:
     rows = [("metric", "value", "95% interval")]
-    rows += [(METRICS[name].title, *_valued(name, one["value"], one["ci95"])) for name, one in found["metrics"].items()]
+    rows += [
+        (METRICS[name].title, scored(one["value"], METRICS[name]), scored_interval(one["ci95"], METRICS[name]))
+        for name, one in found["metrics"].items()
+    ]
     parts = [aligned(rows), _calibration(found["calibration"])]
     if "robustness" in found:
         parts.append(_robustness(found["robustness"]))
     return "\n\n".join(parts)
-
-
-def _valued(name: str, value: Any, interval: Any) -> tuple[str, str]:
-    if METRICS[name].percent:
-        return percent(value), percent_interval(interval)
-    return _decimals(value), _decimal_interval(interval)
-
-
-def _decimals(value: Any) -> str:
-    found = number(value)
-    return NONE if found is None else f"{found:.4f}"
-
-
-def _decimal_interval(interval: Any) -> str:
-    ends = pair(interval)
-    return NONE if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
 
 
 def _calibration(found: Found) -> str:
@@ -76,8 +117,8 @@ def _calibration(found: Found) -> str:
     how = "on the other half of these pictures" if found["fitted_on"] == "halves" else "on the val part"
     return (
         f"calibration: temperature {found['temperature']:.3f}; fitted {how}, it changes the calibration error from "
-        f"{_decimals(found['ece'])} to {_decimals(found['ece_after'])} and the log loss from "
-        f"{_decimals(found['log_loss'])} to {_decimals(found['log_loss_after'])}"
+        f"{decimal(found['ece'])} to {decimal(found['ece_after'])} and the log loss from "
+        f"{decimal(found['log_loss'])} to {decimal(found['log_loss_after'])}"
     )
 
 
@@ -94,8 +135,8 @@ def _comparison(found: Found) -> str:
     names = list(next(iter(found["arms"].values()))["metrics"])
     rows = [("mean over seeds", *(METRICS[name].title for name in names), "temperature")]
     for arm, one in found["arms"].items():
-        means = [_valued(name, one["metrics"][name]["mean"], None)[0] for name in names]
-        rows.append((line(arm, 40), *means, _decimals(one["calibration"]["temperature"]["mean"])))
+        means = [scored(one["metrics"][name]["mean"], METRICS[name]) for name in names]
+        rows.append((line(arm, 40), *means, decimal(one["calibration"]["temperature"]["mean"])))
     parts = [aligned(rows)]
     curves = {arm: one["robustness"] for arm, one in found["arms"].items() if "robustness" in one}
     if curves:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from crossfade.report import write_report
+from crossfade.report.pages.tune import tune_page
+from crossfade.report.record import read_experiment
 from crossfade.report.trials import Dot, cost_figure, history_figure, parameter_figure
-from crossfade.report.tuning import tuning_page
 from tests.unit.report.conftest import write_json
 
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -57,7 +58,7 @@ def test_the_page_is_that_of_a_search(folder: Path) -> None:
 
 
 def test_the_best_trials_stand_first_and_those_given_up_do_not(folder: Path) -> None:
-    html = tuning_page(folder).html
+    html = tune_page(read_experiment(folder, "tune.json")).html
     table = html[html.index("<caption>The best trials") :]
     rows = re.findall(r'<tr><td class="n">(\d+)</td>', table)
     assert rows == ["2", "4", "1"]  # counted from 1
@@ -68,7 +69,7 @@ def test_the_best_trials_stand_first_and_those_given_up_do_not(folder: Path) -> 
 def test_where_lower_is_better_the_lowest_stands_first(folder: Path) -> None:
     found = json.loads((folder / "tune.json").read_text())
     write_json(folder / "tune.json", {**found, "metric": "log_loss"})
-    html = tuning_page(folder).html
+    html = tune_page(read_experiment(folder, "tune.json")).html
     assert re.findall(r'<tr><td class="n">(\d+)</td>', html[html.index("<caption>The best trials") :])[0] == "1"
 
 
@@ -78,7 +79,7 @@ def test_hostile_names_stay_text(folder: Path) -> None:
     found["importance"] = {HOSTILE: 0.5, "lr": 0.5}
     write_json(folder / "tune.json", found)
     write_json(folder / "data.json", {"root": f"/{HOSTILE}"})
-    html = tuning_page(folder).html
+    html = tune_page(read_experiment(folder, "tune.json")).html
     assert "<script" not in html
     assert "&lt;script&gt;" in html
 
@@ -86,7 +87,7 @@ def test_hostile_names_stay_text(folder: Path) -> None:
 @pytest.mark.parametrize("found", [{}, {"trials": []}, {"trials": [None, {}, {"params": 3}], "best": 4, "space": []}])
 def test_a_record_that_is_damaged_gives_a_page(tmp_path: Path, found: dict) -> None:
     write_json(tmp_path / "tune.json", found)
-    assert "No trial" in tuning_page(tmp_path).html
+    assert "No trial" in tune_page(read_experiment(tmp_path, "tune.json")).html
 
 
 def test_the_best_so_far_only_gets_better() -> None:
