@@ -345,3 +345,11 @@ def test_predicting_an_empty_folder(call: Call, corners: Path) -> None:
     assert code == 1
     assert "no file" in err
     assert call("predict", "run", "nothing", "--checkpoint", "bets")[0] == 2
+
+
+def test_no_letter_steers_the_terminal(call: Call, corners: Path) -> None:
+    for arguments in (("train", "a\x1b[2Jb"), ("train", corners, "--weights", "a\x1b]0;x\x07é"), ("scan", "--\x1b[2J")):
+        code, _, err = call(*arguments)
+        assert code != 0
+        assert "\x1b" not in err
+        assert "\\x1b" in err

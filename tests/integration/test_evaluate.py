@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from crossfade.cli import run
 from crossfade.data.table import read_table
 from crossfade.errors import ConfigError
-from crossfade.experiments.evaluation.evaluate import Options, replacing
+from crossfade.experiments.evaluation.evaluate import Options, replacing, write
 from crossfade.experiments.evaluation.side_by_side import evaluate_folder
 from crossfade.training import checkpoint
 from tests.integration.folders import write_corners
@@ -70,6 +71,16 @@ def test_what_is_written(mine: Path, corners: Path) -> None:
     for one, image in zip(found["hardest"], images, strict=True):
         np.testing.assert_array_equal(image, np.asarray(Image.open(corners / one["path"])))
     assert {path.name for path in mine.iterdir() if "evaluation" in path.name} == {"evaluation"}
+
+
+def test_a_loss_of_nothing_is_a_number_in_the_table(tmp_path: Path) -> None:
+    """And no text that begins with a sign, which would be quoted."""
+    certain = SimpleNamespace(
+        summary={"classes": ["a", "b"]}, log_probabilities=np.array([[0.0, -np.inf]]), truth=np.array([0]),
+        paths=["x"], hardest=np.zeros((1, 2, 2, 3), np.uint8),
+    )  # fmt: skip
+    write(tmp_path, certain)
+    assert (tmp_path / "evaluation" / "predictions.csv").read_text().splitlines()[1].split(",")[3] == "0.000000"
 
 
 def test_validation_pictures_judge_no_temperature_they_fitted(mine: Path) -> None:

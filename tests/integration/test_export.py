@@ -219,6 +219,18 @@ def test_names_do_nothing_in_a_model_card(tmp_path: Path, photographs: list[Path
     assert r"\!\[\]\(file:///x\)" in text
 
 
+def test_a_model_card_keeps_any_name_and_the_version_that_trained(tmp_path: Path, photographs: list[Path]) -> None:
+    yaml = pytest.importorskip("yaml")
+    run, name = write_run(tmp_path / "run", "cnn4"), 'a\U0001f33b"\udc80 \\ud83d\\ude00'
+    judged = {"part": "val", "epoch": "best", "metric": "accuracy", "accuracy": 0.5}
+    (run / "summary.json").write_text(json.dumps({"judged": judged}))
+    (run / "environment.json").write_text(json.dumps({"crossfade": "0.0.7"}))
+    text = card.write_card(load_run(run, device="cpu"), run, name)
+    assert yaml.safe_load(text.split("---")[1])["model-index"][0]["name"] == name
+    assert "with crossfade 0.0.7." in text
+    text.encode()
+
+
 def test_export_on_the_command_line(call: Call, corners: Path, tmp_path: Path) -> None:
     assert call("train", corners, *QUICK, "--out", "run")[0] == 0
     code, out, err = call("export", "run", "--to", "onnx")

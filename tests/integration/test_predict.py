@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 
 from crossfade.arrays.dispatch import augment_images
+from crossfade.cli.predict import _row
 from crossfade.data import files
 from crossfade.data.decode import decode
 from crossfade.data.loader import Batch
 from crossfade.errors import CheckpointError
-from crossfade.training.predict import Predictor, _content_ids, load_run
+from crossfade.training.predict import Prediction, Predictor, _content_ids, load_run
 from crossfade.training.tta import Tta
 from crossfade.vision.augment import preset
 from crossfade.vision.preprocess import Preprocess
@@ -263,3 +264,8 @@ def test_what_is_no_run_is_said(call: Call, folder: Path, trained: Path, tmp_pat
         code, _, err = call("predict", run, picture)
         assert (code, words in err) == (2, True), err
     assert "no checkpoint called last" in call("predict", trained, picture, "--checkpoint", "last")[2]
+
+
+def test_of_equal_probabilities_the_first_class_comes_first() -> None:
+    row = _row(Prediction(Path("x"), np.array([0.2, 0.2, 0.4, 0.2])), "abcd", 3)
+    assert list(row["classes"]) == ["c", "a", "b"]

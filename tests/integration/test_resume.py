@@ -221,6 +221,25 @@ def test_best_weights_that_are_lost_are_made_again(
     assert ends(Path("run")) == ends(Path("whole"))
 
 
+@pytest.mark.parametrize("taken", ["last of another seed", "best of this run", "best of another seed"])
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(
+    call: Call, data: Path, signal_after: Callable[..., None], caplog: pytest.LogCaptureFixture, taken: str, whole: Path
+) -> None:
+    """Whole, but copied from elsewhere."""
+    signal_after(8)
+    assert call("train", data, *QUICK, "-o", "run")[0] == 143
+    signal_after(8)
+    assert call("train", data, *QUICK, "--seed", "1", "-o", "other")[0] == 143
+    name, _, where = taken.partition(" of ")
+    target = Path("run/checkpoints", name if where == "another seed" else "last")
+    shutil.rmtree(target)
+    shutil.copytree(Path("other" if where == "another seed" else "run", "checkpoints", name), target)
+    shutil.rmtree("run/checkpoints/best.previous", ignore_errors=True)
+    assert call("resume", "run")[0] == 0
+    assert "cannot be used" in caplog.text
+    assert ends(Path("run")) == ends(whole)
+
+
 def test_one_process_trains_into_a_folder_at_a_time(call: Call, data: Path, signal_after: Callable[..., None]) -> None:
     signal_after(4)
     assert call("train", data, *QUICK, "-o", "run")[0] == 143
@@ -256,6 +275,20 @@ def test_folders_that_hold_no_run(call: Call, data: Path) -> None:
     code, _, err = call("resume", "begun")
     assert code == 2
     assert "Run it again with --force: crossfade train 'x y'" in err
+    assert call("train", data, *QUICK, "-o", "begun", "--force")[0] == 0, "as it was told to"
+    Path("theirs").mkdir()
+    Path("theirs/command.json").write_text('{"argv": ["rm"]}')
+    assert "no run of crossfade" in call("train", data, *QUICK, "-o", "theirs", "--force")[2]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", None])
+def test_a_run_that_lost_its_device_says_so(call: Call, data: Path, text: str | None) -> None:
+    assert call("train", data, *QUICK, "-o", "run")[0] == 0
+    Path("run/summary.json").unlink()
+    Path("run/environment.json").unlink() if text is None else Path("run/environment.json").write_text(text)
+    code, _, err = call("resume", "run")
+    assert code == 2
+    assert "environment.json says on which device a run began" in err
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors", "w.bin"])

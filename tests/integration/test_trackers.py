@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,16 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
 from crossfade.training.record import make_folder, read_json
 from crossfade.training.run import Bench, open_bench, train_one
-from crossfade.training.trackers import LOSS_EVERY, TRACKERS, Tracker, check_trackers, flat, numbers, open_trackers
+from crossfade.training.trackers import (
+    LOSS_EVERY,
+    STEP_LOSS,
+    TRACKERS,
+    Tracker,
+    check_trackers,
+    flat,
+    numbers,
+    open_trackers,
+)
 
 CONFIG = RunConfig(model="cnn4", epochs=4, batch_size=3, precision="float32", device="cpu", augment="none")
 
@@ -176,6 +186,20 @@ def test_a_tracker_that_fails_is_said_once_and_ends_nothing(bench: Bench, tmp_pa
     assert tracker.told.count(fails) == 1
     assert tracker.told[-1] == fails  # and is told nothing more
     assert said == ["broken: OSError: [Errno 28] No space left on device. It is told no more; the training goes on."]
+
+
+def test_losses_are_told_to_the_last_step_where_a_training_stops_early(bench: Bench, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    class Steps(Broken):
+        def _scalars(self, values, step) -> None:
+            told.extend([step] * (STEP_LOSS in values))
+
+    make_folder(tmp_path / "run", force=False)
+    config = replace(CONFIG, lr=1e-9, patience=1)
+    summary = train_one(bench, config, tmp_path / "run", callbacks=[Steps(tmp_path, complain)])
+    steps = len(bench.pictures.split.train) // CONFIG.batch_size
+    assert told[-1] >= steps * summary["stopped_early"]
 
 
 def test_a_folder_that_cannot_be_written_ends_no_training(bench: Bench, tmp_path: Path) -> None:

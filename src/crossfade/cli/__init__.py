@@ -160,5 +160,7 @@ def _description(name: str) -> str:
 
 
 def _say(words: str, code: int) -> int:
-    print(f"crossfade: {words}", file=sys.stderr)
+    """A letter may name files and tensors of others: what would steer a terminal is shown escaped."""
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in words)
+    print(f"crossfade: {shown}", file=sys.stderr)
     return code

@@ -122,7 +122,7 @@ def _shown(found: Found, form: str, classes: Sequence[str], top: int) -> Found:
 def _row(one: Prediction, classes: Sequence[str], top: int) -> dict[str, Any]:
     if one.refusal is not None:
         return {"path": str(one.path), "refused": one.refusal.reason, "detail": one.refusal.detail}
-    best = one.probabilities.argsort()[::-1][:top]
+    best = (-one.probabilities).argsort(kind="stable")[:top]  # of equal ones the first, as everywhere
     return {"path": str(one.path), "classes": {classes[k]: round(float(one.probabilities[k]), 6) for k in best}}
 
 

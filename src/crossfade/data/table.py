@@ -1,6 +1,6 @@
 """The one way we write and read CSV files: any file name comes back as it was, and no cell is a formula.
 
-A spreadsheet runs a cell that begins with = + - @, a tab or a carriage return. Such a cell gets an apostrophe in
+A spreadsheet runs a cell that begins with = + - @, a tab or the end of a line. Such a cell gets an apostrophe in
 front, and so does one that begins with an apostrophe, so that reading takes away exactly what writing added. Bytes
 of a name that are no UTF-8 stay the bytes they were (Python's surrogateescape).
 """
@@ -11,12 +11,13 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from crossfade.disk import write_whole
 
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "'")
+_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -55,7 +56,7 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator
 
 
 def _quoted(cell: Any) -> Any:
-    if isinstance(cell, int | float):
+    if isinstance(cell, Real):  # NumPy's numbers, too
         return cell
     text = str(cell)
     return "'" + text if text.startswith(_RISKY) else text

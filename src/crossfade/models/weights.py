@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def load_weights(model: nn.Module, path: Path) -> list[str]:
-    """Fill `model` from a safetensors file, tensor by tensor, by name and shape.
+    """Fill `model` from a safetensors file, tensor by tensor, by name, shape and kind; any precision will do.
 
     Only the head may differ: one made for another number of classes is left at its fresh initialisation, and a
     warning is logged that says so.
@@ -44,9 +44,19 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
         for name, tensor in wanted.items()
         if name in found and name not in fresh and found[name].shape != tensor.shape
     ]
+    other_kind = [
+        f"{name} {found[name].dtype} for {tensor.dtype}"
+        for name, tensor in wanted.items()
+        if name in found and found[name].is_floating_point() != tensor.is_floating_point()
+    ]
     complaints = [
         f"{what}: {_some(which)}"
-        for what, which in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        for what, which in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", reshaped),
+            ("of another kind", other_kind),
+        )
         if which
     ]
     if complaints:

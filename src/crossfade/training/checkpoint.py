@@ -16,7 +16,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from crossfade.disk import to_disk, write_whole
+from crossfade.disk import remove, to_disk, write_whole
 from crossfade.errors import CheckpointError
 
 FORMAT = 1
@@ -61,7 +60,7 @@ def save(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any])
     """
     new, previous = _beside(folder, "new"), _beside(folder, PREVIOUS)
     try:
-        shutil.rmtree(new, ignore_errors=True)
+        remove(new)
         new.mkdir(parents=True)
         hashes = {}
         for group, members in tensors.items():
@@ -71,8 +70,8 @@ def save(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any])
         letter = {"format": FORMAT, "sha256": hashes, "state": dict(state)}
         write_whole(new / "state.json", _sealed(letter).encode())
         to_disk(new)
-        if folder.exists():
-            shutil.rmtree(previous, ignore_errors=True)
+        if os.path.lexists(folder):
+            remove(previous)
             os.replace(folder, previous)
         os.replace(new, folder)
         to_disk(folder.parent)
@@ -116,7 +115,7 @@ def settle(found: Checkpoint, folder: Path) -> None:
     """Make a checkpoint that `standing` found the latest one; what was damaged goes."""
     if found.folder != folder:
         try:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             os.replace(found.folder, folder)
             to_disk(folder.parent)
         except OSError as error:
@@ -224,7 +223,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
     try:
         letter = json.loads(text)
         found = letter["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _broken(folder, "state.json is damaged") from None
     if found != FORMAT:
         raise CheckpointError(

@@ -336,8 +336,10 @@ class Training:
 
     def _save_as(self, name: str, tensors: Mapping[str, Any], **more: Any) -> None:
         """Weights, and all that is needed to use them: `crossfade.training.predict` builds on nothing else."""
-        check_finite({**tensors["model"], **tensors.get("ema", {})})
+        for group in {"model", "ema"} & tensors.keys():
+            check_finite(tensors[group])
         state = {
+            "config": self.config.as_dict(),
             "model": self.config.model,
             "classes": list(self.pictures.classes),
             "size": self.pictures.cache.size,

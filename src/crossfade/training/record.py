@@ -7,7 +7,6 @@ import io
 import json
 import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from crossfade import __version__
 from crossfade.data.split import write_split
-from crossfade.disk import held, write_whole
+from crossfade.disk import held, remove, write_whole
 from crossfade.errors import ConfigError, CrossfadeError, TrainingError
 from crossfade.mixing.plan import Plan
 from crossfade.training.config import write_toml
@@ -30,7 +29,7 @@ SEEN = 16
 LEVELS = 3  # from a run up to the experiment it is part of: comparison, size, ablation
 BINS = 50
 _PACKAGES = ("numpy", "torch", "timm", "numba", "pillow", "simplejpeg", "scipy")
-_OURS = ("config.toml", "environment.json")
+_HEAD = ("command.json", "config.toml", "environment.json")
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
@@ -45,7 +44,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
                 raise ConfigError(
                     f"out: {folder} exists, and runs are never overwritten. Choose another --out, or pass --force."
                 )
-            if not folder.is_dir() or not all((folder / name).is_file() for name in _OURS):
+            if not folder.is_dir() or not _is_ours(folder):
                 raise ConfigError(
                     f"out: {folder} is no run of crossfade, so --force does not remove it. Choose another."
                 )
@@ -63,10 +62,21 @@ def make_folder(folder: Path, *, force: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         taken = ConfigError(f"out: {folder} is being trained into by another process. Choose another --out.")
         with held(folder, taken):
-            for old in folder.iterdir():  # emptied, not removed: its parent may be closed to us
-                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+            # Emptied, not removed: its parent may be closed to us. What tells that it is ours goes last.
+            for old in sorted(folder.iterdir(), key=lambda path: path.name in _HEAD):
+                remove(old)
     except OSError as error:
         raise _not_writable(folder, error) from error
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a command of ours made the folder, however early it was stopped."""
+    if all((folder / name).is_file() for name in _HEAD[1:]):
+        return True
+    try:
+        return bool(read_json(folder / "command.json")["argv"][0] == "crossfade")
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _not_writable(folder: Path, error: OSError) -> CrossfadeError:

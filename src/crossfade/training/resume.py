@@ -69,16 +69,26 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return summary
 
 
-def last_whole(folder: Path) -> checkpoint.Checkpoint | None:
+def last_whole(folder: Path, config: RunConfig) -> checkpoint.Checkpoint | None:
     """The latest checkpoint to go on from, which then stands as `last`; None where the training starts anew.
+
+    One of a training with another configuration is passed over, as where folders were copied from run to run.
 
     With it must stand the weights of the best epoch that it speaks of: they are not to be had again from it.
     """
     last, best = folder / "checkpoints" / "last", folder / "checkpoints" / "best"
+
+    def is_ours(one: checkpoint.Checkpoint) -> bool:
+        return not _differing(one.state.get("config", {}), config.as_dict())
+
     for found in checkpoint.standing(last):
+        if not is_ours(found) or "optimizer" not in found.tensors:
+            log.warning("%s cannot be used: it is no checkpoint that this training could go on from.", found.folder)
+            continue
         wanted = found.state.get("keeper", {}).get("best", {}).get("epoch")
         if wanted:
             chosen = (one for one in checkpoint.standing(best) if one.state.get("epochs_done") == wanted)
+            chosen = filter(is_ours, chosen)
             if (weights := next(chosen, None)) is None:
                 log.warning("%s cannot be used: the best weights by then, of epoch %s, are lost.", found.folder, wanted)
                 continue
@@ -101,15 +111,20 @@ def check_same(folder: Path, config: RunConfig | Mapping[str, Any], pictures: Pi
         DataError: a picture is missing, new, of other content, or in another part.
     """
     table = config.as_dict() if isinstance(config, RunConfig) else config
-    then, now = _settled(read_toml(folder / "config.toml")), _settled(table)
-    odd = [key for key in {**then, **now} if key not in FREE and then.get(key) != now.get(key)]
-    if odd:
-        found = ", ".join(f"{key} {now.get(key)!r} for {then.get(key)!r}" for key in odd[:_FEW])
+    if odd := _differing(read_toml(folder / "config.toml"), table):
+        found = ", ".join(f"{key} {now!r} for {then!r}" for key, (then, now) in list(odd.items())[:_FEW])
         raise ConfigError(
             f"resume: a training goes on with the options it began with. Got {found} in {folder}. "
             "Leave them, or train into another folder."
         )
     check_pictures(folder, pictures)
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """{option: (then, now)} of those that change numbers and are not the same in two tables."""
+    then, now = _settled(then), _settled(now)
+    pairs = {key: (then.get(key), now.get(key)) for key in {**then, **now} if key not in FREE}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _settled(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,14 +182,21 @@ def recorded(folder: Path) -> tuple[dict[str, Any], RunConfig, list[str]]:
         ConfigError: the folder holds no run, or one that had not begun.
     """
     table = read_toml(folder / "config.toml", "resume")
-    where = record.read_json(folder / "environment.json")
-    device, notes = str(where["device"]), []
+    try:
+        where = record.read_json(folder / "environment.json")
+        device, precision = str(where["device"]), where["precision"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"resume: environment.json says on which device a run began. Got {type(error).__name__}: {error} in "
+            f"{folder}. Train again."
+        ) from error
+    notes = []
     if device.startswith("cuda") and not torch.cuda.is_available():
         notes.append(f"the run began on {device}, which is not there: it goes on on the CPU, with other roundings")
         device = "cpu"
-    here = record.environment(device, where["precision"])
+    here = record.environment(device, precision)
     odd = [f"{key} {here.get(key)} for {where.get(key)}" for key in here if where.get(key) != here[key]]
     if odd:
         notes.append(f"the machine is not as it was, and numbers may be rounded differently: {'; '.join(odd)}")
     plain = {key: value for key, value in table.items() if key not in SEVERAL}
-    return table, replace(resolve(plain, {}), device=device, precision=where["precision"]), notes
+    return table, replace(resolve(plain, {}), device=device, precision=precision), notes

@@ -94,7 +94,7 @@ def train_one(
             check_same(folder, config, bench.pictures)
             if (summary := finished(folder)) is not None:
                 return summary
-        saved = last_whole(folder) if resume else None
+        saved = last_whole(folder, config) if resume else None
         model = build_model(bench, config if saved is None else replace(config, pretrained=False, weights=None))
         training = Training(
             config, bench.pictures, model, bench.normalisation, folder, bench.device, bench.precision, callbacks

@@ -54,6 +54,7 @@ class Tracker(Callback):
     def __init__(self, home: Path, say: Say) -> None:
         self._home, self._say = home, say
         self._losses: list[Tensor] = []
+        self._steps = 0
         self._works = True
 
     def on_start(self, config: RunConfig, folder: Path) -> None:
@@ -63,9 +64,9 @@ class Tracker(Callback):
     def on_step(self, step: Step) -> None:
         """Tell the mean loss of each `LOSS_EVERY` steps."""
         self._losses.append(step.loss)
-        if len(self._losses) == LOSS_EVERY or step.done == step.total:
-            losses, self._losses = self._losses, []
-            self._try(lambda: self._scalars({STEP_LOSS: float(torch.stack(losses).mean())}, step.done))
+        self._steps = step.done
+        if len(self._losses) == LOSS_EVERY:
+            self._tell_losses()
 
     def on_epoch(self, line: Mapping[str, Any]) -> None:
         """Tell the numbers of its line."""
@@ -73,12 +74,18 @@ class Tracker(Callback):
         self._try(self._scalars, values, line["epoch"])
 
     def on_end(self, summary: Mapping[str, Any] | None) -> None:
-        """Tell the summary, and close."""
+        """Tell the losses since, wherever it ended, and the summary, and close."""
+        self._tell_losses()
         self._try(self._close, summary)
 
     def attach(self, paths: Sequence[Path]) -> None:
         """Hand over files that were made when the training had ended, such as its page."""
         self._try(self._files, paths)
+
+    def _tell_losses(self) -> None:
+        losses, self._losses = self._losses, []
+        if losses:
+            self._try(lambda: self._scalars({STEP_LOSS: float(torch.stack(losses).mean())}, self._steps))
 
     def _try(self, act: Callable[..., None], *args: Any) -> None:
         if not self._works:

@@ -4,13 +4,14 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crossfade.data.table import read_table, write_table
 
-FORMULAS = ["=1+1", "+1", "-rf", "@SUM(A1)", "\tx", "\rx", "'quoted", "''"]
+FORMULAS = ["=1+1", "+1", "-rf", "@SUM(A1)", "\tx", "\rx", "\n=1", "'quoted", "''"]
 ODD = ["a,b", 'a"b', "new\nline", "<b>", "\udcff\udcfe", "", "e\u0301", "\u00e9", " =1"]
 NASTY = FORMULAS + ODD
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -23,13 +24,14 @@ def test_no_cell_is_a_formula_and_every_cell_comes_back(tmp_path: Path) -> None:
     assert {row["=class"] for row in rows} == {"1.5"}
     with open(tmp_path / "t.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
-    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
     assert b"\xff\xfe" in (tmp_path / "t.csv").read_bytes()
 
 
 def test_numbers_stay_numbers(tmp_path: Path) -> None:
-    write_table(tmp_path / "t.csv", ("x", "y"), [(-1, -0.5)])
-    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "-1,-0.5"
+    for row in ((-1, -0.5), (np.int64(-1), np.float32(-0.5))):
+        write_table(tmp_path / "t.csv", ("x", "y"), [row])
+        assert (tmp_path / "t.csv").read_text().splitlines()[1] == "-1,-0.5"
 
 
 @given(

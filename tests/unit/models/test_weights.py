@@ -46,6 +46,8 @@ def test_a_head_for_other_classes_starts_fresh_and_that_is_said(tmp_path, caplog
         ({"extra": torch.zeros(1)}, "unexpected: extra"),
         ({"conv.weight": torch.zeros(16, 1, 3, 3)}, "of another shape: conv.weight (16, 1, 3, 3) for (16, 3, 3, 3)"),
         ({"head.weight": torch.zeros(10, 32)}, "of another shape: head.weight (10, 32) for (10, 64)"),
+        ({"head.bias": torch.zeros(10).to(torch.int8)}, "of another kind: head.bias torch.int8 for torch.float32"),
+        ({"head.bias": torch.zeros(10).to(torch.complex64)}, "of another kind: head.bias torch.complex64 for"),
     ],
 )
 def test_other_tensors_are_named_and_nothing_is_loaded(tmp_path, change, complaint):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -22,6 +23,8 @@ from crossfade.training.checkpoint import (
     standing,
     tensors_digest,
 )
+from crossfade.training.config import RunConfig
+from crossfade.training.optimise import build_optimizer
 from tests.scale import scaled
 
 
@@ -98,6 +101,30 @@ def test_where_the_latest_is_damaged_the_previous_is_used_and_that_is_said(folde
     settle(found, folder)
     assert [path.name for path in folder.parent.iterdir()] == ["last"]
     assert read(folder).state == {"epochs_done": 1}
+
+
+@pytest.mark.parametrize("name", ["last", "last.previous", "last.new"])
+@pytest.mark.parametrize("kind", ["link", "dangling", "file"])
+def test_what_stands_in_the_way_gives_way_and_what_a_link_leads_to_stays(folder, tmp_path, name, kind):
+    """A full disk is often answered by moving a checkpoint away and leaving a link."""
+    for epoch in (1, 2):
+        save(folder, some_tensors(float(epoch)), {"epoch": epoch})
+    place, elsewhere = folder.with_name(name), tmp_path / "elsewhere"
+    if place.exists() and kind == "link":
+        shutil.move(place, elsewhere)
+    elif kind == "link":
+        elsewhere.mkdir()
+        (elsewhere / "precious").touch()
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+    before = {path: path.read_bytes() for path in elsewhere.rglob("*")}
+    place.touch() if kind == "file" else place.symlink_to(elsewhere)
+    settle(load(folder), folder)
+    for epoch in (3, 4, 5):
+        save(folder, some_tensors(float(epoch)), {"epoch": epoch})
+        assert load(folder).state == {"epoch": epoch}
+    assert [one.state["epoch"] for one in standing(folder)] == [5, 4]
+    assert {path: path.read_bytes() for path in elsewhere.rglob("*")} == before
 
 
 def test_where_both_are_damaged_nothing_is_loaded(folder):
@@ -227,6 +254,14 @@ def test_a_missing_file_is_named(folder, name):
         load(folder)
 
 
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", "[" * 100_000])
+def test_a_state_that_was_cut_or_is_another_file_is_damage(folder, text):
+    save(folder, some_tensors(), {})
+    (folder / "state.json").write_text(text)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load(folder)
+
+
 def test_an_absent_checkpoint_is_said(folder):
     with pytest.raises(CheckpointError, match=r"state\.json is missing"):
         load(folder)
@@ -255,16 +290,12 @@ def test_the_digest_sees_names_order_types_shapes_and_bytes_and_no_memory_format
     assert len({base, *map(tensors_digest, others)}) == len(others) + 1
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True), torch.optim.Adam, torch.optim.AdamW],
-    ids=["sgd", "adam", "adamw"],
-)
+@pytest.mark.parametrize("kind", get_args(get_type_hints(RunConfig)["optimizer"]))
 def test_an_optimiser_resumes_to_the_bit(folder, kind):
     def made():
         with seeded(0):
             model = build("cnn4", num_classes=3, channels=1, size=8).to(memory_format=torch.channels_last)
-        return model, kind(model.parameters())
+        return model, build_optimizer(model, RunConfig(optimizer=kind))
 
     def step(model, optimizer, number):
         images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(number))

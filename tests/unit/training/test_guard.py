@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,24 @@ def test_a_weight_that_no_loss_shows_is_not_saved(bench: Bench, tmp_path: Path) 
         Training(
             CONFIG, bench.pictures, model, bench.normalisation, tmp_path / "run", bench.device, callbacks=[Late()]
         ).run()
+    assert saved(tmp_path / "run").state["epochs_done"] == 1
+
+
+def test_a_weight_that_the_average_does_not_show_is_not_saved(bench: Bench, tmp_path: Path) -> None:
+    """The running average has tensors of the same names, and here they are finite."""
+    make_folder(tmp_path / "run", force=False)
+    config = replace(CONFIG, ema=0.9)
+    model = build_model(bench, config)
+
+    class Late(Callback):
+        def on_step(self, step) -> None:
+            if step.done == 12:
+                model.head.bias.data[0] = NAN
+
+    training = Training(config, bench.pictures, model, bench.normalisation, tmp_path / "run", bench.device)
+    training.callbacks = [Late()]
+    with pytest.raises(TrainingError, match=r"Got nan in the weight head\.bias, which was not saved"):
+        training.run()
     assert saved(tmp_path / "run").state["epochs_done"] == 1
 
 

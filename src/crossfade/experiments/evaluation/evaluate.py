@@ -284,7 +284,7 @@ def write(folder: Path, evaluation: Evaluation) -> Path:
     """
     summary, log_p = evaluation.summary, evaluation.log_probabilities
     classes, predicted = summary["classes"], log_p.argmax(1)
-    losses = -log_p[np.arange(len(log_p)), evaluation.truth]
+    losses = 0 - log_p[np.arange(len(log_p)), evaluation.truth]  # -0.0 would be a text that begins with a sign
     rows = (
         [path, classes[truth], classes[named], f"{loss:.6f}", *(f"{p:.6f}" for p in row)]
         for path, truth, named, loss, row in zip(

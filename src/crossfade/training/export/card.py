@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossfade import __version__
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.training.predict import Predictor
@@ -92,19 +91,20 @@ class _Card:
                 "metrics": metrics,
             }
             lines.append(f"metrics: {json.dumps([_HUB_NAMES[key] for key in known])}")
-            lines.append(f"model-index: {json.dumps([{'name': self.name, 'results': [result]}])}")
+            lines.append(f"model-index: {_yaml([{'name': self.name, 'results': [result]}])}")
         return "\n".join([*lines, "---", ""])
 
     def title(self) -> list[str]:
         state, classes = self.predictor.state, self.predictor.classes
         parameters = sum(tensor.numel() for tensor in self.predictor.model.parameters())
         shown = ", ".join(map(plain, classes[:MOST_CLASSES]))
+        trained_by = f"crossfade {self.environment.get('crossfade', '')}"
         more = f" and {len(classes) - MOST_CLASSES:,} more, see config.json" if len(classes) > MOST_CLASSES else ""
         return [
             f"# {plain(self.name)}",
             "",
             f"`{state['model']}` ({parameters:,} parameters) tells {len(classes):,} classes of pictures apart: "
-            f"{shown}{more}. It was trained on {plain(self.dataset)} with crossfade {__version__}.",
+            f"{shown}{more}. It was trained on {plain(self.dataset)} with {plain(trained_by)}.",
             "",
         ]
 
@@ -250,6 +250,12 @@ def plain(text: Any) -> str:
     line = "".join(c for c in line if c.isprintable())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~$!(){}])", r"\\\1", line)
+
+
+def _yaml(value: Any) -> str:
+    """JSON, but for what it writes as two halves of a character (an emoji, say), which YAML does not put together."""
+    halves = r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}"
+    return re.sub(halves, lambda pair: str(json.loads(f'"{pair[0]}"')), json.dumps(value))
 
 
 def _number(key: str, value: float) -> str:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from crossfade import __version__
 from crossfade.data.rows import Pixels
+from crossfade.disk import remove
 from crossfade.errors import ConfigError
 from crossfade.models.weights import file_digest
 from crossfade.training.export.card import write_card
@@ -59,8 +60,7 @@ def export_hub(predictor: Predictor, folder: Path, samples: Samples, run: Path) 
 
         checked = compare(predictor, judge, samples)
         (scratch / "README.md").write_text(write_card(predictor, run, folder.name), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove(folder)
         os.replace(scratch, folder)
         return checked
     except OSError as error:

@@ -28,8 +28,8 @@ def picture_to_values(
 ) -> Value:
     """(N, H, W, 1 or 3) uint8 -> (N, C, size, size) float32, what the network sees."""
     pixels = fit(graph, in_colour(graph, picture), size, preprocess.fit)
-    # What `drop` finds too small, or a batch of no pictures, ends here.
-    pixels = graph.op("Reshape", pixels, graph.constant((-1, size, size, 3), _INT))
+    # What `drop` finds too small ends here; 0 keeps the number of pictures, or several would become one.
+    pixels = graph.op("Reshape", pixels, graph.constant((0, size, size, 3), _INT))
     pixels = to_channels(graph, pixels, channels)
     if preprocess.view is not None:
         pixels = view(graph, pixels, preprocess.view, channels)
