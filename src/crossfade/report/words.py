@@ -77,6 +77,12 @@ def decimal(value: Any, *, signed: bool = False) -> str:
     return "0.000" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def losses(values: Any, ends: int = 3) -> list[str]:
+    """Losses of epochs, small ones with two digits: of many, the first and the last few around "…"."""
+    said = [decimal(v) if v is None or abs(v) >= 0.1 else f"{v:.2g}" for v in map(number, listing(values))]
+    return said if len(said) <= 2 * ends + 2 else [*said[:ends], "…", *said[-ends:]]
+
+
 def pair(values: Any) -> tuple[float, float] | None:
     """The two ends of an interval, or None where there is none (one seed, an unfinished comparison)."""
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:

@@ -15,6 +15,7 @@ from crossfade.report.words import (
     gap_interval,
     label_weights,
     line,
+    losses,
     pair,
     percent,
     percent_interval,
@@ -162,3 +163,9 @@ def test_the_table_of_an_unfinished_comparison_says_so():
 def test_a_hyphen_before_a_number_is_a_minus_and_no_other_is():
     text = "-4.8 points (-5 to -1) of 16-bit a-1 [-2] --3 2026-01-02 -rf"
     assert signs(text) == "\u22124.8 points (\u22125 to \u22121) of 16-bit a-1 [\u22122] --3 2026-01-02 -rf"
+
+
+def test_losses_of_many_epochs_are_their_ends_and_small_ones_no_zeros():
+    assert losses([2.5, 0.25, 0.000138, None]) == ["2.500", "0.250", "0.00014", "\u2013"]
+    assert losses([float(n) for n in range(1, 10)]) == ["1.000", "2.000", "3.000", "…", "7.000", "8.000", "9.000"]
+    assert losses("none") == []
