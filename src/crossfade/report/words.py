@@ -91,18 +91,6 @@ def pair(values: Any) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
-def percent_interval(values: Any) -> str:
-    """[0.734, 0.756] -> "73.4 to 75.6%"."""
-    ends = pair(values)
-    return NONE if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
-
-
-def points_interval(values: Any) -> str:
-    """[0.009, 0.031] -> "+0.9 to +3.1"."""
-    ends = pair(values)
-    return NONE if ends is None else f"{points(ends[0])} to {points(ends[1])}"
-
-
 def scored(value: Any, metric: Metric) -> str:
     """A value of a metric: 0.7449 -> "74.5%", or "0.745" where it is no share."""
     return percent(value) if metric.percent else decimal(value)
@@ -110,10 +98,11 @@ def scored(value: Any, metric: Metric) -> str:
 
 def scored_interval(values: Any, metric: Metric) -> str:
     """[0.734, 0.756] -> "73.4 to 75.6%", or "0.734 to 0.756"."""
-    if metric.percent:
-        return percent_interval(values)
     ends = pair(values)
-    return NONE if ends is None else f"{decimal(ends[0])} to {decimal(ends[1])}"
+    if ends is None:
+        return NONE
+    low, high = (scored(end, metric) for end in ends)
+    return f"{low.removesuffix('%')} to {high}"
 
 
 def gap(value: Any, metric: Metric) -> str:

@@ -18,10 +18,8 @@ from crossfade.report.words import (
     losses,
     pair,
     percent,
-    percent_interval,
     plural,
     points,
-    points_interval,
     scored,
     scored_interval,
     signs,
@@ -74,9 +72,11 @@ def test_what_is_no_share_is_told_as_it_is():
 
 
 def test_intervals():
-    assert percent_interval([0.734, 0.756]) == "73.4 to 75.6%"
-    assert points_interval([-0.009, 0.031]) == "−0.9 to +3.1"
-    assert percent_interval(None) == points_interval([None, None]) == percent_interval("ab") == "–"
+    share, plain = METRICS["accuracy"], METRICS["log_loss"]
+    assert scored_interval([0.734, 0.756], share) == "73.4 to 75.6%"
+    assert scored_interval([0.734, 0.756], plain) == "0.734 to 0.756"
+    assert gap_interval([-0.009, 0.031], share) == "\u22120.9 to +3.1"
+    assert scored_interval(None, share) == gap_interval([None, None], share) == scored_interval("ab", plain) == "–"
     assert pair([0.1, math.nan]) is None
 
 
