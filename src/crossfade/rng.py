@@ -31,7 +31,7 @@ class Stream(IntEnum):
     DEMO = 7
     COLLATE = 8
     ROBUSTNESS = 9
-    TUNE = 11
+    TUNE = 10
 
 
 def seed_sequence(seed: int, *path: int) -> np.random.SeedSequence:

@@ -80,7 +80,11 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def counted(act: Callable[[], None]) -> None:
+TAKING_ROOM = ("replace", "rename", "mkdir", "fsync")
+GIVING_ROOM = ("rmdir", "unlink")
+
+
+def counted(act: Callable[[], None], names: tuple[str, ...] = TAKING_ROOM + GIVING_ROOM) -> None:
     """From now on call `act` before each operation of this process that changes something on the disk."""
 
     def before(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +112,7 @@ def counted(act: Callable[[], None]) -> None:
         return writer if "b" in mode else io.TextIOWrapper(writer, encoding, kwargs.get("errors"), write_through=True)
 
     builtins.open = io.open = open_
-    for name in ("replace", "rename", "mkdir", "fsync", "rmdir", "unlink"):
+    for name in names:
         setattr(os, name, before(getattr(os, name)))
 
 
@@ -230,7 +234,7 @@ def dying(field: Field, run: Path, number: int) -> int:
     return field.train(run, field.threads)
 
 
-def operations_of(work: Callable[[], int], tally: Path) -> int:
+def operations_of(work: Callable[[], int], tally: Path, names: tuple[str, ...] = TAKING_ROOM + GIVING_ROOM) -> int:
     """How many operations on the disk `work` needs, told in the file `tally`."""
 
     def tallied() -> int:
@@ -241,7 +245,7 @@ def operations_of(work: Callable[[], int], tally: Path) -> int:
             done += 1
 
         real = os.open
-        counted(act)
+        counted(act, names)
         code = work()
         os.write(real(tally, os.O_WRONLY | os.O_CREAT), str(done).encode())
         return code
@@ -254,7 +258,7 @@ def disk(field: Field, count: int) -> dict[str, Any]:
     """The disk is full from the n-th operation of the command on, then has room again; `count` of all n."""
     found = Counter[str]()
     typed_train(field, field.folder / "typed")  # warm
-    whole = operations_of(lambda: typed_train(field, field.folder / "counted"), field.folder / "tally")
+    whole = operations_of(lambda: typed_train(field, field.folder / "counted"), field.folder / "tally", TAKING_ROOM)
     for n in np.unique(np.linspace(0, whole - 1, count).astype(int)).tolist():
         run, words = field.folder / f"full-{n}", field.folder / f"words-{n}"
         code = ended(fork(lambda run=run, words=words, n=n: starved(field, run, words, n)))
@@ -280,7 +284,7 @@ def starved(field: Field, run: Path, words: Path, n: int) -> int:
         if left < 0:
             raise OSError(28, "No space left on device")
 
-    counted(act)
+    counted(act, TAKING_ROOM)  # on a full disk files can still be removed
     return typed_train(field, run)
 
 

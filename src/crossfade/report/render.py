@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from crossfade.errors import ConfigError
+from crossfade.errors import ConfigError, DataError
 from crossfade.report import inline, words
 from crossfade.report.sections.plot import Plot
 
@@ -69,6 +70,7 @@ def write(page: Page, folder: Path) -> Path:
 
     Raises:
         ConfigError: nothing can be written there.
+        DataError: the disk is full.
     """
     unfinished = folder / f".{PAGE}.{os.getpid()}"
     try:
@@ -79,7 +81,8 @@ def write(page: Page, folder: Path) -> Path:
             (folder / FIGURES / f"{plot.name}.svg").write_bytes(plot.file())
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise ConfigError(
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (DataError if full else ConfigError)(
             f"report: the page is written into the run folder. Got {folder}, {error.strerror}. "
             "Copy the folder to a place that can be written to."
         ) from error

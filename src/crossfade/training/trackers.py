@@ -13,9 +13,11 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sqlite3
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +168,10 @@ class MLflow(Tracker):
         from sqlalchemy.engine import URL
 
         place = self._home.absolute().parent
-        store = URL.create("sqlite", database=str(place / "mlflow.db")).render_as_string()
+        database = place / "mlflow.db"
+        with closing(sqlite3.connect(database)) as connection:  # MLflow tries for minutes where this fails at once
+            connection.execute("BEGIN IMMEDIATE")
+        store = URL.create("sqlite", database=str(database)).render_as_string()
         return store, (place / "mlflow-artifacts").as_uri()
 
     def _parameters(self, config: RunConfig) -> None:
