@@ -14,7 +14,7 @@ from crossfade.experiments.checking.check import Check, check
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.report.tables import aligned, ascii_only
-from crossfade.report.words import decimal, line, plural, scored
+from crossfade.report.words import line, losses, plural, scored
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.metrics import METRICS
@@ -59,8 +59,8 @@ def run_sweep(bench: Bench, asked: Sweep, folder: Path) -> int:
     metric = METRICS[found["metric"]]
     rows = [("rate", "loss after each epoch", f"{metric.title} on validation")]
     for name, one in found["values"].items():
-        losses = "  ".join(map(decimal, one["epochs"])) + ("  blew up" if one["stopped"] else "")
-        rows.append((name, losses, scored(one["val"], metric)))
+        course = "  ".join(losses(one["epochs"])) + ("  blew up" if one["stopped"] else "")
+        rows.append((name, course, scored(one["val"], metric)))
     print(ascii_only(aligned(rows)))
     print(f"\n{found['sentence']}")
     report_and_say(folder)

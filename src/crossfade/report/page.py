@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from crossfade.errors import ConfigError
 from crossfade.report import record
+from crossfade.report.files import json_of
 from crossfade.report.pages.ablate import ablate_page
 from crossfade.report.pages.check import check_page
 from crossfade.report.pages.comparison import comparison_page
@@ -17,11 +20,11 @@ from crossfade.report.render import PAGE, Page, write
 
 __all__ = ["PAGE", "write_report"]
 
-BY_RESULT: dict[str, Callable[[Experiment], Page]] = {
-    "check.json": check_page,
-    "lr.json": lr_page,
-    "ablate.json": ablate_page,
-    "tune.json": tune_page,
+STEPS: dict[str, Callable[[Experiment], Page]] = {  # the commands that leave a result of their own, KIND.json
+    "check": check_page,
+    "lr": lr_page,
+    "ablate": ablate_page,
+    "tune": tune_page,
 }
 
 
@@ -42,9 +45,13 @@ def write_report(folder: Path) -> Path:
 
 
 def _page(folder: Path) -> Page:
-    """By the file that the command left its result in; what has none is a training or a comparison."""
-    for result, page_of in BY_RESULT.items():
-        if (folder / result).is_file():
-            return page_of(record.read_experiment(folder, result))
+    for kind, page_of in STEPS.items():
+        if (folder / f"{kind}.json").is_file():
+            return page_of(record.read_experiment(folder, f"{kind}.json"))
+    if (kind := json_of(folder / "command.json", {}, []).get("kind")) in STEPS:
+        raise ConfigError(
+            f"report: a page needs a result, and crossfade {kind} has left none yet. Got {folder}, which was stopped. "
+            f"Go on with it: {shlex.join(['crossfade', 'resume', str(folder)])}"
+        )
     found = record.read(folder)
     return comparison_page(found) if isinstance(found, record.Comparison) else training_page(found)

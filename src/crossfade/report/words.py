@@ -77,24 +77,18 @@ def decimal(value: Any, *, signed: bool = False) -> str:
     return "0.000" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def losses(values: Any, ends: int = 3) -> list[str]:
+    """Losses of epochs, small ones with two digits: of many, the first and the last few around "…"."""
+    said = [decimal(v) if v is None or abs(v) >= 0.1 else f"{v:.2g}" for v in map(number, listing(values))]
+    return said if len(said) <= 2 * ends + 2 else [*said[:ends], "…", *said[-ends:]]
+
+
 def pair(values: Any) -> tuple[float, float] | None:
     """The two ends of an interval, or None where there is none (one seed, an unfinished comparison)."""
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:
         return None
     low, high = number(values[0]), number(values[1])
     return None if low is None or high is None else (low, high)
-
-
-def percent_interval(values: Any) -> str:
-    """[0.734, 0.756] -> "73.4 to 75.6%"."""
-    ends = pair(values)
-    return NONE if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
-
-
-def points_interval(values: Any) -> str:
-    """[0.009, 0.031] -> "+0.9 to +3.1"."""
-    ends = pair(values)
-    return NONE if ends is None else f"{points(ends[0])} to {points(ends[1])}"
 
 
 def scored(value: Any, metric: Metric) -> str:
@@ -104,10 +98,11 @@ def scored(value: Any, metric: Metric) -> str:
 
 def scored_interval(values: Any, metric: Metric) -> str:
     """[0.734, 0.756] -> "73.4 to 75.6%", or "0.734 to 0.756"."""
-    if metric.percent:
-        return percent_interval(values)
     ends = pair(values)
-    return NONE if ends is None else f"{decimal(ends[0])} to {decimal(ends[1])}"
+    if ends is None:
+        return NONE
+    low, high = (scored(end, metric) for end in ends)
+    return f"{low.removesuffix('%')} to {high}"
 
 
 def gap(value: Any, metric: Metric) -> str:

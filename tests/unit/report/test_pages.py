@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crossfade.errors import ConfigError
 from crossfade.report import write_report
 from tests.unit.report.conftest import write_json
 from tests.unit.report.hostile import HOSTILE
@@ -141,3 +142,11 @@ def test_an_ablation_that_was_stopped_can_be_gone_on_with(tmp_path):
     assert "crossfade resume" in page_of(tmp_path, "ablate", ABLATE)
     tmp_path.joinpath("config.toml").write_text('sizes = ["10", "all"]\n')
     assert "crossfade resume" not in page_of(tmp_path, "ablate", ABLATE)
+
+
+@pytest.mark.parametrize("kind", ["check", "lr", "ablate", "tune"])
+def test_a_step_that_was_stopped_before_it_found_anything_is_no_training(tmp_path, kind):
+    tmp_path.joinpath("config.toml").write_text("epochs = 3\n")
+    write_json(tmp_path / "command.json", {"kind": kind, "data": "/photos", "argv": ["crossfade", kind, "photos"]})
+    with pytest.raises(ConfigError, match=rf"crossfade {kind} has left none yet\. .* crossfade resume "):
+        write_report(tmp_path)

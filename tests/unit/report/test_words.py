@@ -15,12 +15,11 @@ from crossfade.report.words import (
     gap_interval,
     label_weights,
     line,
+    losses,
     pair,
     percent,
-    percent_interval,
     plural,
     points,
-    points_interval,
     scored,
     scored_interval,
     signs,
@@ -73,9 +72,11 @@ def test_what_is_no_share_is_told_as_it_is():
 
 
 def test_intervals():
-    assert percent_interval([0.734, 0.756]) == "73.4 to 75.6%"
-    assert points_interval([-0.009, 0.031]) == "−0.9 to +3.1"
-    assert percent_interval(None) == points_interval([None, None]) == percent_interval("ab") == "–"
+    share, plain = METRICS["accuracy"], METRICS["log_loss"]
+    assert scored_interval([0.734, 0.756], share) == "73.4 to 75.6%"
+    assert scored_interval([0.734, 0.756], plain) == "0.734 to 0.756"
+    assert gap_interval([-0.009, 0.031], share) == "\u22120.9 to +3.1"
+    assert scored_interval(None, share) == gap_interval([None, None], share) == scored_interval("ab", plain) == "–"
     assert pair([0.1, math.nan]) is None
 
 
@@ -162,3 +163,9 @@ def test_the_table_of_an_unfinished_comparison_says_so():
 def test_a_hyphen_before_a_number_is_a_minus_and_no_other_is():
     text = "-4.8 points (-5 to -1) of 16-bit a-1 [-2] --3 2026-01-02 -rf"
     assert signs(text) == "\u22124.8 points (\u22125 to \u22121) of 16-bit a-1 [\u22122] --3 2026-01-02 -rf"
+
+
+def test_losses_of_many_epochs_are_their_ends_and_small_ones_no_zeros():
+    assert losses([2.5, 0.25, 0.000138, None]) == ["2.500", "0.250", "0.00014", "\u2013"]
+    assert losses([float(n) for n in range(1, 10)]) == ["1.000", "2.000", "3.000", "…", "7.000", "8.000", "9.000"]
+    assert losses("none") == []

@@ -61,7 +61,7 @@ def _sweep(found: Mapping[str, Any]) -> Values:
         rows.append(
             {
                 "rate": name,
-                "losses": list(map(words.decimal, epochs)),
+                "losses": words.losses(one.get("epochs")),
                 "val": told.say(one.get("val")),
                 "stopped": bool(one.get("stopped")),
                 "best": best is not None and name == f"{best:g}",
