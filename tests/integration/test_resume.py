@@ -25,6 +25,7 @@ from crossfade.training import checkpoint, loop
 from crossfade.training.config import resolve
 from crossfade.training.dataset import open_pictures
 from crossfade.training.predict import load_run
+from crossfade.training.resume import last_whole
 from crossfade.training.run import open_bench, train_one
 from tests.integration.folders import write_corners
 
@@ -238,6 +239,54 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(
     assert call("resume", "run")[0] == 0
     assert "cannot be used" in caplog.text
     assert ends(Path("run")) == ends(whole)
+
+
+def test_of_two_best_the_one_that_the_checkpoint_speaks_of_stands(tmp_path: Path) -> None:
+    """Cut off between the save of the best weights of epoch 2 and that of its `last`."""
+    config, checkpoints = resolve({}, {}), tmp_path / "checkpoints"
+    for epoch in (1, 2):
+        state = {"config": config.as_dict(), "epochs_done": epoch, "keeper": {"best": {"epoch": epoch}}}
+        checkpoint.save(checkpoints / "best", {"model": {}}, state)
+        if epoch == 1:
+            checkpoint.save(checkpoints / "last", {"model": {}, "optimizer": {}}, state)
+    found = last_whole(tmp_path, config)
+    assert found is not None
+    assert found.state["epochs_done"] == checkpoint.read(checkpoints / "best").state["epochs_done"] == 1
+
+
+def test_a_long_epoch_is_saved_on_its_way(call: Call, data: Path, monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:
+    """A kill asks nobody: what stands then is all there is."""
+
+    class Killed(BaseException):
+        pass
+
+    real = loop.Training._step
+
+    def step(self: loop.Training, at: int, *rest: Any) -> Any:
+        if at == 5:
+            raise Killed
+        return real(self, at, *rest)
+
+    for seconds, place in ((600, (1, 0)), (-1, (1, 2))):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "SAVE_SECONDS", seconds)
+            patch.setattr(loop.Training, "_step", step)
+            with pytest.raises(Killed):
+                call("train", data, *QUICK, "-o", f"run{seconds}")
+        state = checkpoint.load(Path(f"run{seconds}/checkpoints/last")).state
+        assert (state["epochs_done"], state["steps_into_next"]) == place
+        assert call("resume", f"run{seconds}")[0] == 0
+        assert ends(Path(f"run{seconds}")) == ends(whole)
+
+
+def test_the_weights_a_training_began_with_are_not_needed_again(
+    call: Call, data: Path, signal_after: Callable[..., None], whole: Path
+) -> None:
+    shutil.copy(whole / "checkpoints" / "last" / "model.safetensors", "first.safetensors")
+    signal_after(4)
+    assert call("train", data, *QUICK, "--weights", "first.safetensors", "-o", "run")[0] == 143
+    Path("first.safetensors").unlink()
+    assert call("resume", "run")[0] == 0
 
 
 def test_one_process_trains_into_a_folder_at_a_time(call: Call, data: Path, signal_after: Callable[..., None]) -> None:

@@ -259,7 +259,6 @@ class Training:
             if time.monotonic() - self._saved_at > SAVE_SECONDS:
                 self._save_last()
         self._guard.check()
-        check_finite(self.judged_model.state_dict())
         seconds = progress.epoch_seconds
         train = {"loss": progress.loss.value, "accuracy_by_label_weight": progress.accuracy.value}
         return {

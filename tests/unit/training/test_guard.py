@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from crossfade.errors import TrainingError
-from crossfade.training import checkpoint
+from crossfade.training import checkpoint, guard
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
 from crossfade.training.feed import Feed
-from crossfade.training.guard import check_finite, check_logits
+from crossfade.training.guard import Guard, check_finite, check_logits
 from crossfade.training.loop import Training
 from crossfade.training.record import make_folder
 from crossfade.training.run import Bench, build_model, open_bench, train_one
@@ -148,6 +148,30 @@ def test_a_weight_that_the_average_does_not_show_is_not_saved(bench: Bench, tmp_
     training.callbacks = [Late()]
     with pytest.raises(TrainingError, match=r"Got nan in the weight head\.bias, which was not saved"):
         training.run()
+    assert saved(tmp_path / "run").state["epochs_done"] == 1
+
+
+@pytest.mark.parametrize(("every", "looked_at"), [(4, 10), (50, 12)])
+def test_where_a_look_waits_for_the_device_it_comes_every_few_steps_and_before_a_save(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, looked_at: int
+) -> None:
+    """As on an accelerator; an epoch has six steps, and the number that is not finite comes in step 9."""
+    monkeypatch.setattr(guard, "LOOK_EVERY", every)
+    make_folder(tmp_path / "run", force=False)
+    model = build_model(bench, CONFIG)
+    training = Training(CONFIG, bench.pictures, model, bench.normalisation, tmp_path / "run", bench.device)
+    training._guard = Guard(model, bench.pictures.index.paths, training._images_again, torch.device("cuda"))
+    taken: list[int] = []
+    real = Training._step
+
+    def step(self, at, images, labels, ready):
+        taken.append(at + 1)
+        return real(self, at, images * (NAN if at + 1 == STEP else 1), labels, ready)
+
+    monkeypatch.setattr(Training, "_step", step)
+    with pytest.raises(TrainingError, match=r"Got a loss of nan, in epoch 2, step 3, batch of 8 pictures \(corner"):
+        training.run()
+    assert taken[-1] == looked_at
     assert saved(tmp_path / "run").state["epochs_done"] == 1
 
 
