@@ -179,7 +179,7 @@ def test_the_code_of_a_model_card_runs(
     monkeypatch.chdir(tmp_path / "hub")
     for program in programs:
         exec(compile(program, "README.md", "exec"), {})
-    assert re.fullmatch(r"[abc] \d+\.\d %\n", capsys.readouterr().out)
+    assert re.fullmatch(r"[abc] \d+\.\d%\n", capsys.readouterr().out)
     assert re.search(r"crossfade predict \. picture.jpg", text)
 
 
@@ -197,7 +197,7 @@ def test_a_model_card_has_the_runs_numbers(call: Call, corners: Path) -> None:
     assert result["metrics"][0]["value"] == pytest.approx(judged["accuracy"], abs=1e-6)
     assert result["dataset"]["name"] == corners.name
     assert str(corners) not in text
-    assert f"| accuracy | {100 * judged['accuracy']:.2f} % |" in text
+    assert f"| accuracy | {100 * judged['accuracy']:.2f}% |" in text
     assert "| mixing | cutmix |" in text
     assert "| corner0 | 16 | 4 |" in text
     assert call("export", "run", "--to", "hub")[0] == 2

@@ -61,14 +61,14 @@ def _flags(
 CHECK_OWN = {"epochs": 20, "per_class": 100, "batch_size": 32, "schedule": "cosine", "mix": "none", "augment": "none"}
 LR_OWN = {"epochs": 3, "schedule": "constant", "warmup": 0.0}
 
-TrainFlags = Annotated[_flags("TrainFlags"), Parameter(name="*")]
-CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")), Parameter(name="*")]
-TuneFlags = Annotated[_flags("TuneFlags", without=("mix",)), Parameter(name="*")]
-AblateFlags = Annotated[_flags("AblateFlags", without=("mix", "seed", "per_class")), Parameter(name="*")]
-CheckFlags = Annotated[_flags("CheckFlags", own=CHECK_OWN), Parameter(name="*")]
-LrFlags = Annotated[_flags("LrFlags", own=LR_OWN), Parameter(name="*")]
+TrainFlags = Annotated[_flags("TrainFlags") | None, Parameter(name="*")]
+CompareFlags = Annotated[_flags("CompareFlags", without=("mix", "seed")) | None, Parameter(name="*")]
+TuneFlags = Annotated[_flags("TuneFlags", without=("mix",)) | None, Parameter(name="*")]
+AblateFlags = Annotated[_flags("AblateFlags", without=("mix", "seed", "per_class")) | None, Parameter(name="*")]
+CheckFlags = Annotated[_flags("CheckFlags", own=CHECK_OWN) | None, Parameter(name="*")]
+LrFlags = Annotated[_flags("LrFlags", own=LR_OWN) | None, Parameter(name="*")]
 _STEPS = ("size", "channels", *(one.name for one in fields(Preprocess)))
-PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS), Parameter(name="*")]
+PreprocessFlags = Annotated[_flags("PreprocessFlags", only=_STEPS) | None, Parameter(name="*")]
 
 DataFolder = Annotated[
     Path,

@@ -68,3 +68,10 @@ def test_a_flag_that_another_command_has_is_named_by_that_of_this_one(capsys, co
 def test_a_word_too_many_is_named(capsys):
     assert run(["train", "my", "photos"]) == 2
     assert "Got 'photos', too" in capsys.readouterr().err
+
+
+def test_letters_are_the_same_where_pydantic_was_imported_before(capsys):
+    """A tracker imports it, and Cyclopts then asks it whether our flags are what they say."""
+    pytest.importorskip("pydantic")
+    assert run(["train", "photos", "more"]) == 2
+    assert "Got 'more', too" in capsys.readouterr().err
