@@ -52,9 +52,10 @@ class Clock(keras.callbacks.Callback):
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 32, 32, 3) float32 in 0..1, and (N, 10) one-hot labels."""
+    """(N, 32, 32, 3) float32 in 0..1, and (N, 10) one-hot labels, in random order: streams shuffle near by only."""
     classes = sorted(path.name for path in folder.iterdir())
     files = [(path, k) for k, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
+    files = [files[n] for n in np.random.default_rng(0).permutation(len(files))]
     pictures = np.stack([np.asarray(Image.open(path).convert("RGB")) for path, _ in files])
     return pictures.astype(np.float32) / 255, np.eye(len(classes), dtype=np.float32)[[k for _, k in files]]
 
