@@ -1,12 +1,16 @@
-"""A folder of pictures, and a cache of its own for every test session."""
+"""A folder of pictures, a cache of its own for every test session, and the command line as it is typed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from crossfade.cli import run
 from tests.integration.folders import write_corners
+
+Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,3 +23,15 @@ def _cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def corners(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corners(tmp_path_factory.mktemp("data") / "corners")
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """(arguments) -> (exit code, standard output, standard error), in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*arguments: object) -> tuple[int, str, str]:
+        code = run([str(argument) for argument in arguments])
+        return (code, *capsys.readouterr())
+
+    return typed

@@ -9,30 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from crossfade.cli import COMMANDS, run
+from crossfade.cli import COMMANDS
 from crossfade.cli.options import seeds_of
 from crossfade.errors import ConfigError
+from tests.integration.conftest import Call
 from tests.integration.folders import write_corners
 
 QUICK = ["--model", "cnn4", "--epochs", "1", "--batch-size", "16", "--precision", "float32"]
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments: object) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        return (code, *capsys.readouterr())
-
-    return typed
 
 
 @pytest.mark.parametrize("command", COMMANDS)

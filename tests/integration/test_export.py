@@ -25,11 +25,10 @@ from crossfade.training.export.onnx import export_onnx
 from crossfade.training.export.samples import choose
 from crossfade.training.predict import Predictor, load_run
 from crossfade.vision.preprocess import Preprocess
+from tests.integration.conftest import Call
 from tests.integration.runs import write_run
-from tests.integration.test_cli import QUICK, Call, call
+from tests.integration.test_cli import QUICK
 from tests.scale import scaled
-
-__all__ = ["call"]  # the fixture
 
 HOSTILE = ("<script>alert(1)</script>", "a|b`c", "x\n---\nlicense: mit", "![](file:///x)", '", "y": 1, "')
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from crossfade.data.table import read_table
+from tests.integration.conftest import Call
 from tests.integration.folders import write_corners
-from tests.integration.test_cli import QUICK, Call, call
+from tests.integration.test_cli import QUICK
 from tests.unit.data.folders import write
 from tests.unit.data.makers import grey_tiff, png, zeros
 
-__all__ = ["call"]  # the fixture
 ODD = ["=cmd.png", "new\nline.png", "<b>&amp;.png", "\udcff.png", "e\u0301.png", "\u00e9.png", "n" * 251 + ".png"]
 REFUSED = {
     "corner0/cut.jpg": "truncated",

@@ -24,11 +24,9 @@ from crossfade.training.predict import Prediction, Predictor, _content_ids, load
 from crossfade.training.tta import Tta
 from crossfade.vision.augment import preset
 from crossfade.vision.preprocess import Preprocess
+from tests.integration.conftest import Call
 from tests.integration.folders import write_corners
 from tests.integration.runs import write_run
-from tests.integration.test_cli import Call, call
-
-__all__ = ["call"]  # the fixture
 
 
 @pytest.fixture

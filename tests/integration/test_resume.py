@@ -27,21 +27,10 @@ from crossfade.training.dataset import open_pictures
 from crossfade.training.predict import load_run
 from crossfade.training.resume import last_whole
 from crossfade.training.run import open_bench, train_one
+from tests.integration.conftest import Call
 from tests.integration.folders import write_corners
 
 QUICK = ["--model", "cnn4", "--epochs", "3", "--batch-size", "8", "--precision", "float32", "--lr", "0.003"]
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments: object) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        return (code, *capsys.readouterr())
-
-    return typed
 
 
 @pytest.fixture
