@@ -54,13 +54,11 @@ def compare(
 
     from crossfade.cli.work import open_bench_into, run_comparison
     from crossfade.experiments.compare import Comparison
-    from crossfade.training.record import write_command
 
     arms = arm or arms_of(extra.get("arm", DEFAULT_ARMS))
     comparison = Comparison(arms, seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)), settings)
     trackers = trackers_of(track or extra.get("track"))
     folder = check_outside(out or free_name(data, "compare"), data)
     command = ["crossfade", *sys.argv[1:]]
-    bench = open_bench_into(data, settings, folder, force=force)
-    write_command(folder, "compare", data, command, trackers)
+    bench = open_bench_into(data, settings, folder, "compare", command, force=force, trackers=trackers)
     run_comparison(bench, comparison, folder, command, trackers=trackers)

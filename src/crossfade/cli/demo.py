@@ -23,7 +23,6 @@ def demo(
     from crossfade.experiments.compare import Comparison
     from crossfade.experiments.demo import write_digits
     from crossfade.training.config import RunConfig
-    from crossfade.training.record import write_command
 
     pictures = write_digits(out / "digits")
     say(f"{pictures}: scikit-learn's handwritten digits, 8 x 8 pixels; 10 training pictures of each are used")
@@ -32,6 +31,6 @@ def demo(
     )
     folder = free_folder(out / "run")
     comparison = Comparison(ARMS, seeds_of(seeds), config)
-    bench = open_bench_into(pictures, config, folder, force=False)
-    write_command(folder, "compare", pictures, ["crossfade", "demo"])
-    run_comparison(bench, comparison, folder, ["crossfade", "demo"])
+    command = ["crossfade", "demo"]
+    bench = open_bench_into(pictures, config, folder, "compare", command, force=False)
+    run_comparison(bench, comparison, folder, command)

@@ -25,9 +25,7 @@ from crossfade.training.run import Bench
 def open_step(kind: str, data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
     """The bench of a new folder, in which stands what was asked for."""
     policy_from_spec(config.mix, {"alpha": config.alpha})
-    bench = open_bench_into(data, config, folder, force=force)
-    write_command(folder, kind, data, ["crossfade", *sys.argv[1:]])
-    return bench
+    return open_bench_into(data, config, folder, kind, ["crossfade", *sys.argv[1:]], force=force)
 
 
 def run_check(bench: Bench, asked: Check, folder: Path) -> int:

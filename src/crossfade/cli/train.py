@@ -33,12 +33,12 @@ def train(
 
     from crossfade.cli.work import open_bench_into, run_training
     from crossfade.mixing.registry import policy_from_spec
-    from crossfade.training.record import write_command, write_json
+    from crossfade.training.record import write_json
 
     policy_from_spec(settings.mix)
     trackers = trackers_of(track or extra.get("track"))
     folder = check_outside(out or free_name(data, "train"), data)
-    bench = open_bench_into(data, settings, folder, force=force)
-    write_command(folder, "train", data, ["crossfade", *sys.argv[1:]], trackers)
+    command = ["crossfade", *sys.argv[1:]]
+    bench = open_bench_into(data, settings, folder, "train", command, force=force, trackers=trackers)
     write_json(folder / "data.json", bench.pictures.summary())
     run_training(bench, settings, folder, trackers=trackers)

@@ -56,7 +56,6 @@ def tune(
     from crossfade.cli.search import run_search
     from crossfade.cli.work import open_bench_into
     from crossfade.experiments.tuning.tune import Search, fresh_seeds
-    from crossfade.training.record import write_command
 
     wanted = seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS))
     if not _is_list(seeds or extra.get("seeds")):
@@ -70,8 +69,7 @@ def tune(
         None if minutes is None else 60 * minutes,
     )
     folder, command = check_outside(out or free_name(data, "tune"), data), ["crossfade", *sys.argv[1:]]
-    bench = open_bench_into(data, settings, folder, force=force)
-    write_command(folder, "tune", data, command)
+    bench = open_bench_into(data, settings, folder, "tune", command, force=force)
     run_search(bench, search, folder, command)
 
 

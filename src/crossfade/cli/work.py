@@ -20,7 +20,7 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
 from crossfade.training.keeper import chosen_metric
 from crossfade.training.metrics import METRICS
-from crossfade.training.record import check_folder, make_folder
+from crossfade.training.record import check_folder, make_folder, write_command
 from crossfade.training.run import Bench, build_model, open_bench, train_one
 from crossfade.training.trackers import open_trackers
 
@@ -48,8 +48,20 @@ def open_pictures_with_bar(data: Path, config: RunConfig) -> Pictures:
     return pictures
 
 
-def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
-    """Everything that can be wrong is found before the folder of an earlier run is touched; then make the folder."""
+def open_bench_into(
+    data: Path,
+    config: RunConfig,
+    folder: Path,
+    kind: str,
+    command: Sequence[str],
+    *,
+    force: bool,
+    trackers: Sequence[str] = (),
+) -> Bench:
+    """Everything that can be wrong is found before the folder of an earlier run is touched; then make the folder.
+
+    In it stands which `kind` of command was typed, which is what `crossfade resume` goes by.
+    """
     check_name(config.model)
     if is_below(data, folder):
         raise ConfigError(
@@ -61,6 +73,7 @@ def open_bench_into(data: Path, config: RunConfig, folder: Path, *, force: bool)
     build_model(bench, config)
     chosen_metric(config, bench.pictures)
     make_folder(folder, force=force)
+    write_command(folder, kind, data, command, trackers)
     return bench
 
 

@@ -15,6 +15,11 @@ from crossfade.training.feed import Feed, Ready
 BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
 
 
+def at_most(pictures: int, side: int, pixels: Rows) -> int:
+    """So many of `pixels` (N, H, W, C) as take the memory of `pictures` of `side` x `side`, but no more than these."""
+    return max(1, min(pictures, pictures * side**2 // (pixels.shape[1] * pixels.shape[2])))
+
+
 def plain_loader(
     pixels: Rows,
     labels: NDArray,
@@ -35,9 +40,7 @@ def plain_loader(
         gather: see `Loader`.
         batch: pictures in a batch, where they are small.
     """
-    fitting = batch * 64**2 // (pixels.shape[1] * pixels.shape[2])
-    size = max(1, min(batch, fitting))
-    prepare = feed.prepare
+    size, prepare = at_most(batch, 64, pixels), feed.prepare
     return Loader(
         pixels, labels, numbers, batch_size=size, seed=0, shuffle=False, gather=gather, prepare=prepare, threads=threads
     )

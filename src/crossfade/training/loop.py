@@ -38,7 +38,7 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
 from crossfade.training.feed import Feed, Ready
 from crossfade.training.guard import Guard, check_finite, check_logits
-from crossfade.training.inference import forward, logits_of, plain_loader
+from crossfade.training.inference import at_most, forward, logits_of, plain_loader
 from crossfade.training.keeper import Keeper, chosen_metric
 from crossfade.training.metrics import scores
 from crossfade.training.optimise import Ema, build_optimizer, build_schedule
@@ -224,8 +224,8 @@ class Training:
         prepare = getattr(self.model, "prepare", None)
         if prepare is None:
             return
-        train = self.pictures.split.train
-        loader = self._evaluation_loader(train[:: -(-len(train) // self._at_most(PREPARE_PICTURES, 32))])
+        train, most = self.pictures.split.train, at_most(PREPARE_PICTURES, 32, self.pictures.cache.pixels)
+        loader = self._evaluation_loader(train[:: -(-len(train) // most)])
         images = torch.cat([self._plain_feed.to_device(ready)[0] for ready in loader.epoch(0)])
         prepare(images)
 
@@ -311,10 +311,6 @@ class Training:
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
         pixels, labels = self.pictures.cache.pixels, self.pictures.index.labels
         return plain_loader(pixels, labels, numbers, self._plain_feed, threads=self.config.threads)
-
-    def _at_most(self, pictures: int, side: int) -> int:
-        """So many pictures of ours as take the memory of `pictures` whose side is `side`, but no more than these."""
-        return max(1, min(pictures, pictures * side**2 // self.pictures.cache.size**2))
 
     def _end_epoch(self, line: dict[str, Any]) -> None:
         self.progress.end_epoch(line)
