@@ -26,7 +26,7 @@ test: .venv/.stamps/dev
 	for backend in jax tensorflow; do KERAS_BACKEND=$$backend $(RUN) pytest $(DOOR) || exit; done
 
 test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
-	export PYTHONPATH=$(VENV)/keras-oldest; \
+	export PYTHONPATH=$(CURDIR)/$(VENV)/keras-oldest; \
 	$(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__" || exit; \
 	for backend in torch jax tensorflow; do KERAS_BACKEND=$$backend $(RUN) pytest $(DOOR) || exit; done
 
