@@ -64,7 +64,7 @@ def main() -> None:
     def model(rate: float = RATES[0]) -> keras.Model:
         return compiled(network(), rate, initial)
 
-    figures(read(train.filenames[-1], given.data), given.out)
+    figures(read(first_of_last_class(train), given.data), given.out)
     ablation(model(), few)
     overfit(model(), few, given)
     rates([model(rate) for rate in RATES], few, given)
@@ -144,7 +144,9 @@ def ablation(model: keras.Model, few: ImageFolder) -> None:
 def overfit(model: keras.Model, few: ImageFolder, given: argparse.Namespace) -> None:
     """A network that cannot learn a few pictures by heart will not learn from many."""
     seen = model.fit(few, epochs=given.check_epochs, verbose=0).history
-    lines = [Line(name, *of_epochs(seen[name]), color) for name, color in zip(("loss", "accuracy"), PALETTE[1:])]
+    lines = [
+        Line(name, *of_epochs(seen[name]), color) for name, color in (("loss", PALETTE[1]), ("accuracy", PALETTE[2]))
+    ]
     save(lines_figure(lines, title="Overfit check", xlabel="epoch", ylim=(0, None)), given.out / "overfit.png")
     first, last = seen["loss"][0], seen["loss"][-1]
     print(f"3. Overfit check: loss {first:.3f} -> {last:.3f}, training accuracy {100 * seen['accuracy'][-1]:.1f} %")
@@ -197,12 +199,17 @@ def final(model: keras.Model, train: ImageFolder, validation: ImageFolder, given
 
 
 def predict(model: keras.Model, validation: ImageFolder, given: argparse.Namespace) -> None:
-    """The probabilities of one picture that the network has not been trained on: the last of the last class."""
-    picture = read(validation.filenames[-1], given.data)
+    """The probabilities of one picture that the network was not trained on."""
+    picture = read(first_of_last_class(validation), given.data)
     probabilities = model.predict(picture[None].astype("float32") / 255, verbose=0)[0]
     names = validation.class_names
     said = ", ".join(f"{name} {100 * p:.1f} %" for name, p in zip(names, probabilities, strict=True))
     print(f"7. Prediction of a {names[-1]}: {said}, so a {names[int(np.argmax(probabilities))]}")
+
+
+def first_of_last_class(pictures: ImageFolder) -> str:
+    """A rose: its file in the folder."""
+    return pictures.filenames[int(np.argmax(pictures.classes))]
 
 
 def read(name: str, folder: Path) -> np.ndarray:
