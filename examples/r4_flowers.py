@@ -30,9 +30,9 @@ from crossfade import augment_images
 from crossfade.arrays.augment import Colour
 from crossfade.data.fit import fit_square
 from crossfade.keras import HalveEvery, ImageFolder, LossHistory, RocAuc
-from crossfade.report.lines import Line, lines_figure, of_epochs, of_steps
+from crossfade.report.lines import Line, lines_figure, of_epochs
 from crossfade.report.sheets import Normalised, channel_sheet, normalisation_sheet, titled_sheet
-from crossfade.report.style import DASHES, PALETTE, save
+from crossfade.report.style import PALETTE, save
 from crossfade.vision.augment import PRESETS, Augmentation
 from crossfade.vision.geometry import about_centre, flipped, moved, scaled, sheared, turned
 from crossfade.vision.morphology import morphology, threshold, view
@@ -153,25 +153,23 @@ def overfit(model: keras.Model, few: ImageFolder, given: argparse.Namespace) -> 
 
 
 def rates(models: list[keras.Model], few: ImageFolder, given: argparse.Namespace) -> None:
-    """The loss step by step for each rate, from the same weights on the same batches."""
-    lines, final_losses = [], {}
-    for number, (rate, model) in enumerate(zip(RATES, models, strict=True)):
+    """The loss batch by batch for each rate, from the same weights on the same batches."""
+    histories = {}
+    for rate, model in zip(RATES, models, strict=True):
         few.set_epoch(0)
-        history = LossHistory()
-        seen = model.fit(few, epochs=given.rate_epochs, verbose=0, callbacks=[history])
-        final_losses[rate] = seen.history["loss"][-1]
-        lines.append(Line(f"{rate:g}", *of_steps(history.losses), PALETTE[1 + number], DASHES[number]))
-    save(lines_figure(lines, title="Loss by learning rate", xlabel="step"), given.out / "rates.png")
-    found = ", ".join(f"{rate:g} {loss:.3f}" for rate, loss in final_losses.items())
-    print(f"4. Learning rate: last losses {found}; best {min(final_losses, key=final_losses.get):g} (R4: 0.1)")
+        histories[f"{rate:g}"] = LossHistory()
+        model.fit(few, epochs=given.rate_epochs, verbose=0, callbacks=[histories[f"{rate:g}"]])
+    save(LossHistory.side_by_side(histories), given.out / "rates.png")
+    losses = {rate: history.epochs[-1]["loss"] for rate, history in histories.items()}
+    said = ", ".join(f"{rate} {loss:.3f}" for rate, loss in losses.items())
+    print(f"4. Learning rate: loss of the last epoch {said}; best {min(losses, key=losses.get)} (R4: 0.1)")
 
 
 def decay(model: keras.Model, few: ImageFolder, given: argparse.Namespace) -> None:
-    """The rate of each epoch, as it was in the training."""
-    halve = HalveEvery(given.decay_epochs)
+    """The rate of each epoch, as it was in a training."""
+    halve = HalveEvery(given.decay_epochs, base=RATES[0])
     model.fit(few, epochs=given.rate_epochs, verbose=0, callbacks=[halve])
-    line = Line("", *of_epochs(halve.rates), PALETTE[1], marker="o")
-    save(lines_figure([line], title="Learning rate", xlabel="epoch", ylim=(0, None)), given.out / "decay.png")
+    save(halve.figure(), given.out / "decay.png")
     print(f"5. Decay: {', '.join(f'{rate:g}' for rate in halve.rates)}")
 
 
@@ -181,17 +179,17 @@ def decay(model: keras.Model, few: ImageFolder, given: argparse.Namespace) -> No
 def final(model: keras.Model, train: ImageFolder, validation: ImageFolder, given: argparse.Namespace) -> keras.Model:
     """Train on each picture and a transformed copy of it; give back the model with the best weights by AUC."""
     weights, history = given.out / "best.weights.h5", LossHistory()
+    keep_best = keras.callbacks.ModelCheckpoint(
+        weights, monitor="val_auc", mode="max", save_best_only=True, save_weights_only=True
+    )
     callbacks = [
-        RocAuc(validation),  # first: it writes val_auc, which the checkpoint reads
-        keras.callbacks.ModelCheckpoint(
-            weights, monitor="val_auc", mode="max", save_best_only=True, save_weights_only=True
-        ),
-        HalveEvery(given.decay_epochs),
+        RocAuc(validation),  # before what reads val_auc
+        HalveEvery(given.decay_epochs, base=RATES[0]),
         history,
+        keep_best,
     ]
     seen = model.fit(train, epochs=given.epochs, validation_data=validation, callbacks=callbacks, verbose=2).history
-    line = Line("", *of_steps(history.losses), PALETTE[1])
-    save(lines_figure([line], title="Loss of the final run", xlabel="step", wide=True), given.out / "final.png")
+    save(history.figure(), given.out / "final.png")
     best = int(np.argmax(seen["val_auc"]))
     print(f"6. Final run: {train.n} pictures, best validation AUC {seen['val_auc'][best]:.4f} in epoch {best + 1}")
     model.load_weights(weights)

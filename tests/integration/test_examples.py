@@ -16,6 +16,10 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 R2_SMALL = ("--depth", "8", "--epochs", "2", "--batch-size", "8")
+R4_SMALL = (
+    *("--depth", "10", "--width", "4", "--per-class", "6", "--batch-size", "8"),
+    *("--check-epochs", "4", "--rate-epochs", "2", "--epochs", "2"),
+)
 
 # In place of what keras.datasets downloads.
 IN_MEMORY = """
@@ -101,8 +105,7 @@ def test_r2_from_arrays_in_memory(tmp_path):
 
 
 def test_r4(backend, small_flowers, tmp_path):
-    size = "--depth 10 --width 4 --per-class 6 --check-epochs 4 --rate-epochs 2 --epochs 2 --batch-size 8".split()
-    shown = printed(backend, EXAMPLES / "r4_flowers.py", small_flowers, "--out", tmp_path, *size)
+    shown = printed(backend, EXAMPLES / "r4_flowers.py", small_flowers, "--out", tmp_path, *R4_SMALL)
     steps = re.findall(r"^(\d)\. (.*)$", shown, re.MULTILINE)
     assert [number for number, _ in steps] == list("1234567")
     told = dict(steps)
