@@ -100,6 +100,7 @@ class Loader(Generic[T]):
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
         self.shuffle, self.balanced, self.drop_last = shuffle, balanced, drop_last
         self.gather, self.copies, self.prepare = gather or gather_rows, copies, prepare
+        self._kept: tuple[int, NDArray[np.int64]] | None = None
         self._check()
 
     def _check(self) -> None:
@@ -135,6 +136,16 @@ class Loader(Generic[T]):
             return rng.permutation(balanced_sample(self.ids, self.labels[self.ids], rng))
         return rng.permutation(self.ids)
 
+    def batch(self, epoch: int, step: int) -> T:
+        """Batch `step` of an epoch, made in the caller's thread: the one that `epoch` yields there.
+
+        Raises:
+            IndexError: there is no such step.
+        """
+        if not 0 <= step < len(self):
+            raise IndexError(f"Loader: a step is 0 to {len(self) - 1}. Got {step}.")
+        return self._make(self._last_order(epoch), epoch, step)
+
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[T]:
         """The prepared batches of an epoch, in order; from step `start` on.
 
@@ -157,6 +168,13 @@ class Loader(Generic[T]):
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _last_order(self, epoch: int) -> NDArray[np.int64]:
+        """`order`, remembered from one call to the next; the pair is replaced as a whole, so threads may share it."""
+        kept = self._kept
+        if kept is None or kept[0] != epoch:
+            self._kept = kept = epoch, self.order(epoch)
+        return kept[1]
 
     def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
         ids = np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
