@@ -30,14 +30,14 @@ class Batch:
 
     Attributes:
         images: (B, H, W, C) uint8, a copy of its own.
-        labels: (B,) int64, indices of classes.
+        labels: (B,) int64, indices of classes; or (B, C), where the loader was given such.
         ids: (B,) int64, numbers of the pictures in the index; a picture's own chance is derived from its id.
         epoch: counts from 0 or 1, as the caller of `Loader.epoch` does.
         step: number of the batch in its epoch, from 0.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     ids: NDArray[np.int64]
     epoch: int
     step: int
@@ -59,7 +59,7 @@ class Loader(Generic[T]):
 
     Args:
         pixels: (N, H, W, C) uint8: an array, or what a `Cache` holds.
-        labels: (N,) ints.
+        labels: (N,) ints, or (N, C) soft ones, which only `balanced` cannot count.
         ids: (n,) ints, which of the N pictures to yield.
         batch_size: pictures per batch.
         seed: of the order; >= 0.
@@ -95,7 +95,7 @@ class Loader(Generic[T]):
         threads: int = 1,
     ) -> None:
         self.pixels: Rows = np.asarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-        self.labels = np.asarray(labels, np.int64)
+        self.labels = np.asarray(labels) if np.ndim(labels) == 2 else np.asarray(labels, np.int64)
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
         self.shuffle, self.balanced, self.drop_last = shuffle, balanced, drop_last
@@ -135,6 +135,10 @@ class Loader(Generic[T]):
         if self.balanced:
             return rng.permutation(balanced_sample(self.ids, self.labels[self.ids], rng))
         return rng.permutation(self.ids)
+
+    def ids_at(self, order: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+        """The ids of the pictures in batch `step` of an epoch in that order."""
+        return np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
 
     def batch(self, epoch: int, step: int) -> T:
         """Batch `step` of an epoch, made in the caller's thread: the one that `epoch` yields there.
@@ -177,6 +181,6 @@ class Loader(Generic[T]):
         return kept[1]
 
     def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
-        ids = np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
+        ids = self.ids_at(order, step)
         batch = Batch(self.gather(self.pixels, ids, epoch), self.labels[ids], ids, epoch, step)
         return cast(Any, batch) if self.prepare is None else self.prepare(batch)
