@@ -42,7 +42,7 @@ def resume(
 
 def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
     from crossfade.cli.work import run_training
-    from crossfade.training.resume import finished
+    from crossfade.training.record import finished
 
     if finished(run) is not None:
         return _say_finished(run)
@@ -53,7 +53,7 @@ def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) 
 
 def _compare(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
     from crossfade.cli.work import run_comparison
-    from crossfade.experiments.compare import Comparison, is_finished
+    from crossfade.experiments.comparison import Comparison, is_finished
     from crossfade.training.resume import recorded
 
     table, _, _ = recorded(run)

@@ -11,7 +11,8 @@ from crossfade.cli.options import is_below
 from crossfade.cli.progress import bar, epoch_line, printable, say
 from crossfade.data.twins import tell
 from crossfade.errors import ConfigError
-from crossfade.experiments.compare import Comparison, compare
+from crossfade.experiments.compare import compare
+from crossfade.experiments.comparison import Comparison
 from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
 from crossfade.report.words import scored

@@ -11,7 +11,8 @@ import numpy as np
 
 from crossfade.data.split import first_per_class
 from crossfade.errors import ConfigError
-from crossfade.experiments.compare import Comparison, compare
+from crossfade.experiments.compare import compare
+from crossfade.experiments.comparison import Comparison
 from crossfade.experiments.statistics import caution, claim, evidence, in_words, outcome, paired_difference
 from crossfade.training import record
 from crossfade.training.callbacks import Callback

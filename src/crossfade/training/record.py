@@ -1,20 +1,22 @@
-"""The run folder: what a training leaves on disk. `crossfade.report` reads it."""
+"""The run folder: what a training leaves on disk. `crossfade.report` reads it. Importing this loads no framework."""
 
 from __future__ import annotations
 
 import errno
 import io
 import json
+import logging
 import os
 import platform
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from crossfade import __version__
@@ -30,6 +32,8 @@ LEVELS = 3  # from a run up to the experiment it is part of: comparison, size, a
 BINS = 50
 _PACKAGES = ("numpy", "torch", "timm", "numba", "pillow", "simplejpeg", "scipy")
 _HEAD = ("command.json", "config.toml", "environment.json")
+
+log = logging.getLogger(__name__)
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
@@ -97,8 +101,46 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": device,
         "precision": precision,
-        "torch_threads": torch.get_num_threads(),
+        **_torch_threads(),
     }
+
+
+def _torch_threads() -> dict[str, int]:
+    """Where torch takes part at all: a training by another framework does not load it for this."""
+    torch = sys.modules.get("torch")
+    return {} if torch is None else {"torch_threads": torch.get_num_threads()}
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other process trains into the folder.
+
+    Raises:
+        TrainingError: another one does already.
+    """
+    taken = TrainingError(
+        f"training: one process trains into a folder at a time. Got {folder}, which another one holds. "
+        "Wait for it, or stop it first."
+    )
+    with held(folder, taken):
+        yield
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a training wrote its head into the folder, whose last file is its configuration."""
+    return (folder / "config.toml").is_file()
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The summary of a training that is finished, else None."""
+    try:
+        summary: dict[str, Any] = read_json(folder / "summary.json")
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        log.warning("%s is damaged and is written anew.", folder / "summary.json")
+        return None
+    return summary
 
 
 def write_head(folder: Path, pictures: Pictures, config: Mapping[str, Any], where: Mapping[str, Any]) -> None:

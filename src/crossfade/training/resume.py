@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import torch
 
 from crossfade.data.split import PARTS
 from crossfade.data.table import read_table
-from crossfade.disk import held
-from crossfade.errors import ConfigError, DataError, TrainingError
+from crossfade.errors import ConfigError, DataError
 from crossfade.training import checkpoint, record
 from crossfade.training.config import RunConfig, read_toml, resolve
 from crossfade.training.dataset import Pictures
@@ -28,45 +26,13 @@ _FEW = 5
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Inside, no other process trains into the folder.
-
-    Raises:
-        TrainingError: another one does already.
-    """
-    taken = TrainingError(
-        f"training: one process trains into a folder at a time. Got {folder}, which another one holds. "
-        "Wait for it, or stop it first."
-    )
-    with held(folder, taken):
-        yield
-
-
-def has_begun(folder: Path) -> bool:
-    """Whether a training wrote its head into the folder, whose last file is its configuration."""
-    return (folder / "config.toml").is_file()
-
-
 def begin(bench: Any, table: Mapping[str, Any], folder: Path) -> None:
     """Write the head of an experiment of several trainings; where it stands, see that it is the same experiment."""
-    if has_begun(folder):
+    if record.has_begun(folder):
         check_same(folder, table, bench.pictures)
     else:
         record.write_json(folder / "data.json", bench.pictures.summary())
         record.write_head(folder, bench.pictures, table, bench.environment)
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """The summary of a training that is finished, else None."""
-    try:
-        summary: dict[str, Any] = record.read_json(folder / "summary.json")
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        log.warning("%s is damaged and is written anew.", folder / "summary.json")
-        return None
-    return summary
 
 
 def last_whole(folder: Path, config: RunConfig) -> checkpoint.Checkpoint | None:
