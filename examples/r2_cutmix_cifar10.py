@@ -11,15 +11,16 @@ On two CPU cores an epoch takes minutes; `--depth 8 --epochs 1 --steps 100` is a
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 from matplotlib.figure import Figure
 
 from crossfade import CutMix
 from crossfade.keras import ArrayDataset, ImageFolder
+from crossfade.keras.dataset import MixedDataset
 from crossfade.report.grids import mixed_grid
 from crossfade.report.lines import Line, lines_figure, of_epochs
 from crossfade.report.style import DASHES, PALETTE, save
@@ -38,17 +39,17 @@ def main() -> None:
     keras.utils.set_random_seed(given.seed)
 
     # Each picture of one stream meets its neighbour in a second, shuffled by itself: partners="stream".
-    mixed, test, classes = pictures(given)
-    show_nine(mixed, classes, given.out / "preview.png")
+    mixed, test = pictures(given)
+    show_nine(mixed, given.out / "preview.png")
 
     # The first weights are drawn once, saved, and loaded for both trainings: what differs in the end is the mixing.
     initial = given.out / "initial.weights.h5"
-    resnet(given.depth, len(classes)).save_weights(initial)
+    resnet(given.depth, mixed.num_classes).save_weights(initial)
 
     accuracies = {}
     for arm, batches in {"cutmix": mixed, "none": mixed.with_mix("none")}.items():
         print(f"\n{arm}")
-        model = resnet(given.depth, len(classes))
+        model = resnet(given.depth, mixed.num_classes)
         model.load_weights(initial)
         model.compile(keras.optimizers.Adam(1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
         steps = min(given.steps or len(batches), len(batches))
@@ -63,15 +64,15 @@ def main() -> None:
     print(f"Figures and first weights: {given.out}")
 
 
-def pictures(given: argparse.Namespace) -> tuple[ImageFolder | ArrayDataset, ImageFolder | ArrayDataset, list[str]]:
-    """Training pictures in mixed batches, test pictures in plain ones, both in 0..1, and the names of the classes."""
+def pictures(given: argparse.Namespace) -> tuple[MixedDataset, MixedDataset]:
+    """Training pictures in mixed batches, test pictures in plain ones; all values in 0..1."""
     mixing = {"mix": CutMix(alpha=ALPHA), "partners": "stream", "seed": given.seed, "epochs": given.epochs}
     if given.data is not None:
-        train = ImageFolder(given.data / "train", SIDE, given.batch_size, **mixing)
-        return train, ImageFolder(given.data / "test", SIDE, given.batch_size, shuffle=False), train.class_names
+        folder = partial(ImageFolder, given.data, SIDE, given.batch_size)
+        return folder(subset="training", **mixing), folder(subset="test")
     (x, y), (x_test, y_test) = keras.datasets.cifar10.load_data()
-    train = ArrayDataset(x, y.ravel(), given.batch_size, **mixing)
-    return train, ArrayDataset(x_test, y_test.ravel(), given.batch_size, shuffle=False), CLASSES
+    arrays = partial(ArrayDataset, batch_size=given.batch_size, class_names=CLASSES)
+    return arrays(x, y, **mixing), arrays(x_test, y_test, shuffle=False)
 
 
 def resnet(depth: int, classes: int) -> keras.Model:
@@ -108,10 +109,10 @@ def convolution(filters: int, *, kernel: int = 3, stride: int = 1) -> layers.Con
     )
 
 
-def show_nine(mixed: ImageFolder | ArrayDataset, classes: list[str], path: Path) -> None:
+def show_nine(mixed: MixedDataset, path: Path) -> None:
     """Nine pictures as the network sees them, over their label weights."""
     images, targets = mixed.preview(9)
-    captions = [caption(weights, classes) for weights in np.asarray(targets)]
+    captions = [caption(weights, mixed.class_names) for weights in targets]
     save(mixed_grid(images, captions, columns=3, title=f"CutMix, alpha {ALPHA:g}"), path)
 
 

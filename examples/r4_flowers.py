@@ -51,7 +51,8 @@ def main() -> None:
 
     # The first 80 % of each class by name to train, the last 20 % to validate; values divided by 255.
     as_r4 = Preprocess(fit="drop", normalise="divide")
-    pictures = partial(ImageFolder, given.data, SIDE, given.batch_size, validation_split=0.2, preprocess=as_r4)
+    by_name = {"validation_split": 0.2, "split_by": "name"}
+    pictures = partial(ImageFolder, given.data, SIDE, given.batch_size, preprocess=as_r4, **by_name)
     train = pictures(subset="training", augment=PRESETS["r4"], seed=given.seed)
     few = pictures(subset="training", per_class=given.per_class, seed=given.seed)
     validation = pictures(subset="validation")
