@@ -11,8 +11,8 @@ a program that changes one import must go on seeing the same pictures:
 - a shear of `a` leans rows by sin(a) and squeezes them by cos(a);
 - pictures that are not square turn about the point (width / 2, height / 2), counted in rows and columns.
 
-Where pixels differ: ours are whole levels of 255, rounded. Keras' are floats, unless there is a `brightness_range`: then
-they go through Pillow, which cuts off the fraction before the change and once more after it, up to two levels in all.
+Where pixels differ: ours are whole levels of 255, rounded. Keras' are floats, unless there is a `brightness_range`:
+then they go through Pillow, which cuts off the fraction before the change and once more after it, up to two levels.
 Within one pixel of the border, `fill_mode="constant"` fades into `cval` here, and jumps to it there.
 Everything that `beyond` names goes through the generator's own methods, picture by picture.
 """

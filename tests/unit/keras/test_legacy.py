@@ -218,5 +218,5 @@ def test_its_own_methods_do_what_ours_do_where_both_can():
 def test_rescale():
     assert rescale(ImageDataGenerator(rescale=1 / 255)) == 1 / 255
     assert rescale(ImageDataGenerator()) == 1
-    with pytest.raises(ConfigError, match="rescale must be above 0. Got -1"):
+    with pytest.raises(ConfigError, match=r"rescale must be above 0\. Got -1"):
         rescale(ImageDataGenerator(rescale=-1))
