@@ -20,7 +20,7 @@ from benchmarks.data_speed import memory_row, read_with_pillow
 from benchmarks.table import Section, at_most, beside_peers
 from benchmarks.timing import THREADS, Timing, Work, installed, interleave
 from crossfade.data import Loader, prepare, scan
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.vision.augment import Augment
 from crossfade.vision.normalise import Normalisation
 
@@ -168,8 +168,8 @@ def _judge(title: str, timings: dict[str, Timing], pictures: int, *, bar: float)
 # ------------------------------------------------------------------------------------------------------- ours
 
 
-def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loader[Any], Feed]:
-    feed = Feed(
+def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loader[Any], DeviceFeed]:
+    feed = DeviceFeed(
         normalisation=Normalisation(list(peers.MEAN), list(peers.STD)),
         device=torch.device("cpu"),
         policy=cf.MixUp(1.0),
@@ -182,7 +182,7 @@ def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loade
     return loader, feed
 
 
-def _our_epoch(loader: Loader[Any], feed: Feed, epoch: int, size: Size) -> None:
+def _our_epoch(loader: Loader[Any], feed: DeviceFeed, epoch: int, size: Size) -> None:
     classes = int(loader.labels.max()) + 1
     for ready in loader.epoch(epoch):
         images, labels = feed.to_device(ready)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,6 +106,15 @@ class Until(Policy):
 
     def _draw(self, shape: Shape, rng: np.random.Generator, labels: ArrayLike | None, images: Any) -> Plan:
         return self.policy.plan(shape, rng=rng, labels=labels, images=images)
+
+
+def members(policy: Policy) -> Iterator[Policy]:
+    """The policy, then all those it is made of."""
+    yield policy
+    for value in vars(policy).values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if _is_policy(part):
+                yield from members(part)
 
 
 def merge_rows(plans: Sequence[Plan], choice: NDArray[np.int64]) -> Plan:

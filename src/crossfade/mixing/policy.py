@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,9 @@ LARGEST_ALPHA = 1e9  # Beta(1e9, 1e9) is one half to five digits already; far ab
 
 class Policy(ABC):
     """What every mixing method is: something that draws a `Plan`, and can be called to draw and apply it."""
+
+    needs_model: ClassVar[bool] = False
+    """Whether it draws by the model in training, as SnapMix does; then it cannot draw where batches are made."""
 
     @final
     def plan(

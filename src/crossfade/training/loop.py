@@ -36,7 +36,8 @@ from crossfade.training.balance import build_loss
 from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
-from crossfade.training.feed import Feed, Ready
+from crossfade.training.device_feed import DeviceFeed
+from crossfade.training.feed import Ready
 from crossfade.training.guard import Guard, check_finite, check_logits
 from crossfade.training.inference import at_most, forward, logits_of, plain_loader
 from crossfade.training.keeper import Keeper, chosen_metric
@@ -89,7 +90,7 @@ class Training:
         self.model.to(self.device, memory_format=torch.channels_last)
         self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
         augment = config.augmentation()
-        feed = partial(Feed, self.normalisation, self.device, config.preprocess)
+        feed = partial(DeviceFeed, self.normalisation, config.preprocess, device=self.device)
         self._train_feed = feed(policy=self.policy, augment=augment, seed=config.seed, epochs=config.epochs)
         self._plain_feed = feed()
         self._loader: Loader[Ready] = Loader(
