@@ -78,14 +78,16 @@ class Draws:
             raise LabelError(f"Mix: needs a label for each of {batch} pictures, (B,) or (B, C). Got {labels.shape}.")
         if self.num_classes == 1:
             return _one_column(labels)
-        if labels.shape[1:] != (1,) or labels.dtype.kind not in "iu":
+        if labels.shape[1:] not in ((), (1,)):
             return labels
-        if self.num_classes is None:
+        if self.num_classes is not None:
+            return _class_numbers(labels.reshape(len(labels)), self.num_classes)
+        if labels.ndim == 2 and labels.dtype.kind in "iu":
             raise LabelError(
                 f"Mix: whole numbers in a column {labels.shape} can be read in two ways. Pass num_classes=10, say, "
                 "if they are class numbers, and num_classes=1 if they are 0 and 1 for a sigmoid."
             )
-        return labels[:, 0]
+        return labels
 
     def classes(self, shape: Sequence[int]) -> int:
         """C of the targets made of labels of `shape`, before any label is known."""
@@ -142,6 +144,22 @@ def rank() -> int:
         return int(jax.process_index())
     task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
     return int(task.get("index", 0)) or int(os.environ.get("RANK", "0"))
+
+
+def _class_numbers(labels: NDArray[Any], num_classes: int) -> NDArray[Any]:
+    """(B,) whole numbers, also of floating ones, into which Keras' own layers cast the labels that pass through."""
+    if labels.dtype.kind in "iu":
+        return labels
+    names = np.arange(num_classes)
+    if (names.astype(labels.dtype).astype(np.int64) != names).any():
+        raise LabelError(
+            f"Mix: {labels.dtype} cannot tell {num_classes} class numbers apart. Got such labels. Map the labels by "
+            "themselves, or pass dense ones, where layers before this one cast what passes through."
+        )
+    numbers = labels.astype(np.int64)
+    if (numbers != labels).any():
+        raise LabelError(f"Mix: labels {labels.shape} must be class numbers. Got {labels[numbers != labels][:3]}.")
+    return numbers
 
 
 def _one_column(labels: NDArray[Any]) -> NDArray[Any]:

@@ -48,7 +48,7 @@ def mix_in_jax(draws: Draws, images: Any, labels: Any, layout: Layout, *, paired
     import jax
     from jax.experimental import io_callback
 
-    rows, height, width = _sizes(images.shape, layout)
+    rows, height, width = sizes(images.shape, layout)
     shape = (rows // 2 if paired else rows, height, width)
     outline = draws.outline(shape)
     shapes = [(shape[0], draws.classes(labels.shape)), *_shapes(rows, height, width, outline)]
@@ -61,9 +61,36 @@ def mix_in_jax(draws: Draws, images: Any, labels: Any, layout: Layout, *, paired
     return mix_images(images, _plan(arrays, (height, width)), layout=layout)[: shape[0]], targets
 
 
+def targets_of(draws: Draws, labels: Any) -> Any:
+    """(B, C) targets of labels as they are."""
+    classes = draws.classes(labels.shape)
+    if in_jax(labels):
+        import jax
+
+        described = jax.ShapeDtypeStruct((labels.shape[0], classes), np.float32)
+        return jax.pure_callback(lambda held: draws.unmixed(np.asarray(held)), described, labels)
+    import tensorflow as tf
+
+    _refuse_xla(tf.compat.v1.get_default_graph())
+    targets = tf.numpy_function(draws.unmixed, [labels], tf.float32, stateful=False)
+    targets.set_shape((labels.shape[0], classes))
+    return targets
+
+
+def joined(first: Any, second: Any) -> Any:
+    """Two tensors of TensorFlow, of one shape, along their first axis."""
+    import tensorflow as tf
+
+    text = (
+        "Mix.pairs: pictures and labels of the two streams must be alike. Drop what is left over, or repeat a stream."
+    )
+    with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(first), tf.shape(second), message=text)]):
+        return tf.concat([first, second], axis=0)
+
+
 def _on_host(tf: Any, draws: Draws, images: Any, labels: Any, layout: Layout, *, paired: bool) -> tuple[Any, Any]:
     def host(images: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        rows, *size = _sizes(images.shape, layout)
+        rows, *size = sizes(images.shape, layout)
         batch = rows // 2 if paired else rows
         plan, targets = draws.draw(labels, (batch, *size), images=images, paired=paired)
         return mix_images(images, plan, layout=layout)[:batch], targets
@@ -73,7 +100,7 @@ def _on_host(tf: Any, draws: Draws, images: Any, labels: Any, layout: Layout, *,
 
 
 def _on_device(tf: Any, draws: Draws, images: Any, labels: Any, layout: Layout, *, paired: bool) -> tuple[Any, Any]:
-    rows, height, width = _sizes(images.shape, layout)
+    rows, height, width = sizes(images.shape, layout)
     if height is None or width is None:
         raise ArrayError(f"Mix: needs pictures of a size that is known when the graph is made. Got {images.shape}.")
     outline = draws.outline((2, height, width))
@@ -106,9 +133,7 @@ def _plan(arrays: Sequence[Any], size: tuple[int, int]) -> Plan:
     return Plan.of_arrays(source, opacity, box, None, *mask, size=size)
 
 
-def _shaped(
-    draws: Draws, mixed: Any, targets: Any, images: Any, labels: Any, *, paired: bool
-) -> tuple[Any, Any]:
+def _shaped(draws: Draws, mixed: Any, targets: Any, images: Any, labels: Any, *, paired: bool) -> tuple[Any, Any]:
     """What is known of the shapes before the host was called, told to TensorFlow."""
     batch = images.shape[0] // 2 if paired and images.shape[0] else images.shape[0]
     mixed.set_shape((batch, *images.shape[1:]))
@@ -116,7 +141,8 @@ def _shaped(
     return mixed, targets
 
 
-def _sizes(shape: Any, layout: Layout) -> tuple[Any, Any, Any]:
+def sizes(shape: Any, layout: Layout) -> tuple[Any, Any, Any]:
+    """B, H and W of a batch's shape."""
     batch, a, b, c = shape
     return (batch, b, c) if layout == "NCHW" else (batch, a, b)
 
