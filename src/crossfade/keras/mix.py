@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from importlib import import_module
 from typing import Any, Self, get_args
 
@@ -26,8 +27,14 @@ def _uncompiled(method: Callable[..., Any]) -> Callable[..., Any]:
     """`torch.compile` steps out of its graph for it, so that chance is not frozen into the graph."""
     if keras.backend.backend() != "torch":
         return method
-    disabled: Callable[..., Any] = import_module("torch.compiler").disable(method)
-    return disabled
+    compiler = import_module("torch.compiler")
+    outside = compiler.disable(method)
+
+    @wraps(method)
+    def either(*args: Any, **options: Any) -> Any:
+        return outside(*args, **options) if compiler.is_compiling() else method(*args, **options)
+
+    return either
 
 
 @keras.saving.register_keras_serializable(package="crossfade")
@@ -107,6 +114,11 @@ class Mix(keras.layers.Layer):
             check_fraction("Mix", "progress", value)
         self._draws.progress = value
 
+    @_uncompiled
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """See the class."""
+        return super().__call__(*args, **options)
+
     def call(self, data: Any, labels: Any = None, sample_weight: Any = None, training: bool | None = True) -> Any:
         """Mix, or pass through; see the class."""
         if sample_weight is not None:
@@ -117,6 +129,7 @@ class Mix(keras.layers.Layer):
         images, labels, packed = _unpack(data, labels)
         return packed(*self._mixed(images, labels, paired=False) if training else self._unmixed(images, labels))
 
+    @_uncompiled
     def pairs(self, first: Any, second: Any, training: bool | None = True) -> Any:
         """Mix two streams pair by pair: ``tf.data.Dataset.zip((a, b)).map(mix.pairs)``.
 
@@ -174,7 +187,6 @@ class Mix(keras.layers.Layer):
         """See `save_own_variables`."""
         self._draws.count = int(np.asarray(store["count"]))
 
-    @_uncompiled
     def _mixed(self, images: Any, labels: Any, *, paired: bool) -> tuple[Any, Any]:
         if labels is None:
             raise _without_labels()
@@ -188,7 +200,6 @@ class Mix(keras.layers.Layer):
         plan, targets = self._draws.draw(_to_host(labels), (batch, *size), images=images, paired=paired)
         return _as_tensor(mix_images(images, plan, layout=self.layout)[:batch]), _beside(images, targets)
 
-    @_uncompiled
     def _unmixed(self, images: Any, labels: Any) -> tuple[Any, Any]:
         if labels is None:
             return _as_tensor(images), None
