@@ -32,6 +32,7 @@ class Stream(IntEnum):
     COLLATE = 8
     ROBUSTNESS = 9
     TUNE = 10
+    LAYER = 11
     PARTNERS = 12
 
 

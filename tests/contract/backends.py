@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import tensorflow as tf
 import torch
 
 import crossfade as cf
@@ -21,6 +24,8 @@ from crossfade.arrays import torch as device
 class NumpyKernels:
     name = "numpy-kernels"
     dtypes = ("uint8", "float16", "float32", "float64")
+    compiles = False  # something for each new shape and type
+    immutable = False
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -126,6 +131,102 @@ class TorchReused(TorchFast):
     active = NumpyReused.active
 
 
+class JaxEager(NumpyKernels):
+    """As JAX is by default, without 64 bits."""
+
+    name = "jax-eager"
+    compiles = immutable = True
+    dtypes = ("uint8", "float16", "bfloat16", "float32")
+
+    def enter(self, array, dtype=None):
+        return jnp.array(array if dtype is None else np.asarray(array).astype(jnp.dtype(dtype)))
+
+    def leave(self, array):
+        return np.asarray(array.astype("float32") if array.dtype == jnp.bfloat16 else array)
+
+
+class JaxWide(JaxEager):
+    """With 64 bits."""
+
+    name = "jax-wide"
+    dtypes = ("uint8", "float32", "float64")
+
+    @contextmanager
+    def active(self):
+        jax.config.update("jax_enable_x64", True)
+        yield
+        jax.config.update("jax_enable_x64", False)
+
+
+class JaxJit(JaxEager):
+    """Traced, with the plan as an argument."""
+
+    name = "jax-jit"
+
+    def __init__(self):
+        self.jitted = {}
+
+    def _call(self, function, array, plan, options):
+        key = function, *sorted(options.items())
+        if key not in self.jitted:
+            self.jitted[key] = jax.jit(lambda array, plan: function(array, plan, **options))
+        return self.jitted[key](array, plan)
+
+    def mix_images(self, images, plan, layout):
+        return self._call(cf.mix_images, images, plan, {"layout": layout})
+
+    def render(self, images, plan, **options):
+        return (
+            cf.render(images, plan, **options)
+            if options.get("augment")
+            else self._call(cf.render, images, plan, options)
+        )
+
+    def mix_targets(self, labels, plan, **options):
+        return self._call(cf.mix_targets, labels, plan, options)
+
+    def mix_masks(self, masks, plan, **options):
+        return self._call(cf.mix_masks, masks, plan, options)
+
+
+class TensorFlowEager(NumpyKernels):
+    name = "tensorflow-eager"
+    immutable = True
+    dtypes = ("uint8", "float16", "bfloat16", "float32", "float64")
+
+    def enter(self, array, dtype=None):
+        tensor = tf.constant(np.array(array))
+        return tensor if dtype is None else tf.cast(tensor, dtype)
+
+    def leave(self, array):
+        return np.asarray(tf.cast(array, tf.float32) if array.dtype == tf.bfloat16 else array)
+
+
+class TensorFlowGraph(JaxJit, TensorFlowEager):
+    """Inside a tf.function, with the plan as an argument."""
+
+    name = "tensorflow-graph"
+    compiles = True
+    dtypes = TensorFlowEager.dtypes
+    enter, leave = TensorFlowEager.enter, TensorFlowEager.leave
+
+    def _call(self, function, array, plan, options):
+        key = function, *sorted(options.items())
+        if key not in self.jitted:
+            self.jitted[key] = tf.function(lambda array, plan: function(array, plan, **options))
+        return self.jitted[key](array, plan)
+
+
+class TensorFlowData(TensorFlowGraph):
+    """Inside the map of a tf.data pipeline, zipped with its plans."""
+
+    name = "tensorflow-data"
+
+    def _call(self, function, array, plan, options):
+        pair = tf.data.Dataset.from_tensors((array, plan))
+        return pair.map(lambda array, plan: function(array, plan, **options)).get_single_element()
+
+
 BACKENDS = (
     NumpyKernels(),
     NumpyBypass(),
@@ -135,4 +236,10 @@ BACKENDS = (
     TorchReused(),
     TorchGeneric(),
     TorchGradient(),
+    JaxEager(),
+    JaxWide(),
+    JaxJit(),
+    TensorFlowEager(),
+    TensorFlowGraph(),
+    TensorFlowData(),
 )

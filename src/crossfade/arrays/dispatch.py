@@ -1,52 +1,34 @@
-"""The public functions: check what came, find the framework it belongs to, and let that execute the plan.
-
-A backend is a module with the functions of `Backend`. It is looked up among the modules that are loaded already:
-an array of a framework cannot exist before the framework does, so nothing is imported on suspicion.
-"""
+"""The public functions: check what came, find the framework it belongs to, and let that execute the plan."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crossfade.arrays.augment import FILLS, LARGEST, LARGEST_AMOUNT, Colour, DrawnAugmentation
-from crossfade.errors import ArrayError, LabelError, PlanError
-from crossfade.mixing.plan import Plan, Shape
+from crossfade.arrays.augment import DrawnAugmentation
+from crossfade.arrays.backend import Backend, Layout, backend_of
+from crossfade.arrays.checks import (
+    affine,
+    check_augment,
+    check_concrete,
+    check_executable,
+    check_images,
+    check_labels,
+    check_layout,
+    check_logits,
+    check_masks,
+    check_out,
+    fits,
+    layout_for,
+    layout_of,
+    shape_in,
+    shape_of,
+)
+from crossfade.errors import ArrayError
+from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy, check_fraction
-
-Layout = Literal["NCHW", "NHWC"]
-IMAGE_DTYPES = ("uint8", "float16", "bfloat16", "float32", "float64")
-_FRAMEWORKS = {"torch": "Tensor"}
-
-
-class Backend(Protocol):
-    """What each of the modules beside this one provides. Arguments are checked before they arrive."""
-
-    def mix_images(self, images: Any, plan: Plan, layout: Layout, out: Any) -> Any: ...
-    def render(
-        self,
-        images: Any,
-        plan: Plan,
-        scale: NDArray[np.float32],
-        shift: NDArray[np.float32],
-        layout: Layout,
-        out: Any,
-    ) -> Any: ...
-    def augment(self, images: Any, drawn: DrawnAugmentation, layout: Layout) -> Any: ...
-    def mix_targets(self, labels: Any, plan: Plan, num_classes: int) -> Any: ...
-    def mix_masks(self, masks: Any, source: NDArray[np.int64], layout: Layout | None) -> Any: ...
-    def take(self, labels: Any, indices: NDArray[np.int64]) -> Any: ...
-    def weigh(self, values: Any, weights: NDArray[np.float64]) -> Any: ...
-    def argmax(self, scores: Any) -> Any: ...
-    def to_host(self, array: Any) -> NDArray[Any]: ...
-    def dtype_name(self, array: Any) -> str: ...
-    def overlaps(self, a: Any, b: Any) -> bool: ...
-    def writable(self, array: Any) -> bool: ...
 
 
 def apply(
@@ -70,13 +52,15 @@ def apply(
     Returns:
         New images, like the old ones; targets (B, C) float32.
     """
-    _check_images("apply", images)
-    _check_layout("apply", layout)
-    shape = _shape_in(images, layout or _layout_of(images))
-    _check_labels("apply", labels, shape[0], num_classes)
-    plan = policy.plan(shape, rng=rng, labels=_backend("apply", labels).to_host(labels), images=images)
-    targets = mix_targets(labels, plan, num_classes=num_classes)
-    return mix_images(images, plan, layout=layout or _layout_of(images)), targets
+    check_concrete("apply", check_images("apply", images), images)
+    check_layout("apply", layout)
+    layout = layout or layout_of(images)
+    shape = shape_in(images, layout)
+    check_labels("apply", labels, shape[0], num_classes)
+    backend = backend_of("apply", labels)
+    check_concrete("apply", backend, labels)
+    plan = policy.plan(shape, rng=rng, labels=backend.to_host(labels), images=images)
+    return mix_images(images, plan, layout=layout), mix_targets(labels, plan, num_classes=num_classes)
 
 
 def mix_images(images: Any, plan: Plan, *, layout: Layout | None = None, out: Any = None) -> Any:
@@ -101,10 +85,10 @@ def mix_images(images: Any, plan: Plan, *, layout: Layout | None = None, out: An
         PlanError: the plan was drawn for another shape.
         ArrayError: `images` or `out` is no such array.
     """
-    backend = _check_images("mix_images", images)
-    layout = _layout_for(plan, images, layout, "mix_images")
-    _check_executable("mix_images", plan)
-    _check_out("mix_images", backend, images, out, backend.dtype_name(images))
+    backend = check_images("mix_images", images)
+    layout = layout_for(plan, images, layout, "mix_images")
+    plan = check_executable("mix_images", backend, plan)
+    check_out("mix_images", backend, images, out, backend.dtype_name(images))
     return backend.mix_images(images, plan, layout, out)
 
 
@@ -137,16 +121,15 @@ def render(
         PlanError: the plan was drawn for another shape.
         ArrayError: `images` is not uint8; `mean`, `std` or `augment` does not fit it.
     """
-    backend = _check_images("render", images)
-    layout = _layout_for(plan, images, layout, "render")
-    _check_executable("render", plan)
+    backend = check_images("render", images)
+    layout = layout_for(plan, images, layout, "render")
+    plan = check_executable("render", backend, plan)
     if backend.dtype_name(images) != "uint8":
         raise ArrayError(f"render: images must be uint8. Got {backend.dtype_name(images)}. See mix_images for floats.")
-    channels = images.shape[1 if layout == "NCHW" else 3]
-    scale, shift = _affine(mean, std, channels)
-    _check_out("render", backend, images, out, "float32")
+    scale, shift = affine(mean, std, images.shape[1 if layout == "NCHW" else 3])
+    check_out("render", backend, images, out, "float32")
     if augment is not None:
-        _check_augment("render", augment, len(plan))
+        check_augment("render", augment, plan.shape[0])
         images = backend.augment(images, augment, layout)
     return backend.render(images, plan, scale, shift, layout, out)
 
@@ -169,12 +152,12 @@ def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "N
     Raises:
         ArrayError: `images` is not uint8, or `drawn` is for another number of samples.
     """
-    backend = _check_images("augment_images", images)
+    backend = check_images("augment_images", images)
     if backend.dtype_name(images) != "uint8":
         raise ArrayError(f"augment_images: images must be uint8. Got {backend.dtype_name(images)}.")
     if layout not in get_args(Layout):
         raise ArrayError(f'augment_images: layout must be "NCHW" or "NHWC". Got {layout!r}.')
-    _check_augment("augment_images", drawn, len(images))
+    check_augment("augment_images", drawn, shape_of(images)[0])
     return backend.augment(images, drawn, layout)
 
 
@@ -196,8 +179,9 @@ def mix_targets(labels: Any, plan: Plan, *, num_classes: int | None = None, smoo
         LabelError: class numbers without `num_classes` or outside it, or another number of samples.
     """
     check_fraction("mix_targets", "smoothing", smoothing)
-    backend = _backend("mix_targets", labels)
-    classes = _check_labels("mix_targets", labels, len(plan), num_classes)
+    backend = backend_of("mix_targets", labels)
+    classes = check_labels("mix_targets", labels, plan.shape[0], num_classes)
+    plan = check_executable("mix_targets", backend, plan, pixels=False)
     targets = backend.mix_targets(labels, plan, classes)
     return targets if smoothing == 0 else targets * (1 - float(smoothing)) + float(smoothing) / classes
 
@@ -221,18 +205,18 @@ def mixed_loss(loss_fn: Callable[[Any, Any], Any], logits: Any, labels: Any, pla
     Raises:
         ArrayError: `loss_fn` reduces over the batch.
     """
-    backend = _check_logits("mixed_loss", logits, labels, len(plan))
+    backend = check_logits("mixed_loss", logits, labels, plan.shape[0])
     total = 0
-    for source, weight in _label_layers(plan):
+    for source, weight in _label_layers(backend, check_executable("mixed_loss", backend, plan, pixels=False)):
         losses = loss_fn(logits, backend.take(labels, source))
-        shape = tuple(losses.shape) if hasattr(losses, "shape") else type(losses).__name__
-        if shape != (len(plan),):
+        shape = shape_of(losses) if hasattr(losses, "shape") else type(losses).__name__
+        if not isinstance(shape, tuple) or not fits(shape, plan.shape[:1]):
             raise ArrayError(
-                f"mixed_loss: loss_fn must return one loss a sample, ({len(plan)},). Got {shape}. "
+                f"mixed_loss: loss_fn must return one loss a sample, ({plan.shape[0]},). Got {shape}. "
                 'Pass reduction="none", say.'
             )
         total = total + backend.weigh(losses, weight)
-    return cast(Any, total).mean()
+    return backend.mean(total)
 
 
 def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
@@ -249,15 +233,15 @@ def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
     Returns:
         A scalar of the framework of `logits`.
     """
-    backend = _check_logits("mixed_accuracy", logits, labels, len(plan))
+    backend = check_logits("mixed_accuracy", logits, labels, plan.shape[0])
     if len(logits.shape) != 2:
-        raise ArrayError(f"mixed_accuracy: logits must be (B, C). Got {_shape(logits)}.")
+        raise ArrayError(f"mixed_accuracy: logits must be (B, C). Got {shape_of(logits)}.")
     classes = backend.argmax(labels) if len(labels.shape) == 2 else labels
     predicted = backend.argmax(logits)
     hits = 0
-    for source, weight in _label_layers(plan):
-        hits = hits + backend.weigh(predicted == backend.take(classes, source), weight)
-    return cast(Any, hits).mean()
+    for source, weight in _label_layers(backend, check_executable("mixed_accuracy", backend, plan, pixels=False)):
+        hits = hits + backend.weigh(backend.equal(predicted, backend.take(classes, source)), weight)
+    return backend.mean(hits)
 
 
 def mix_masks(masks: Any, plan: Plan, *, layout: Layout | None = None) -> Any:
@@ -272,178 +256,14 @@ def mix_masks(masks: Any, plan: Plan, *, layout: Layout | None = None) -> Any:
     Returns:
         Same framework, device, dtype and shape. A constant fill has id 0.
     """
-    backend = _backend("mix_masks", masks)
-    _check_layout("mix_masks", layout)
-    batch, height, width = plan.shape
-    shapes = {None: masks.shape, "NHWC": masks.shape[:3], "NCHW": (masks.shape[0], *masks.shape[2:])}
-    if len(masks.shape) != (3 if layout is None else 4) or tuple(shapes[layout]) != plan.shape:
-        raise PlanError(
-            f"mix_masks: the plan was drawn for {batch} pictures of {height} x {width}. "
-            f"Got masks {tuple(masks.shape)}, layout {layout}."
-        )
-    _check_executable("mix_masks", plan)
-    rows = np.arange(batch)[:, None, None]
-    return backend.mix_masks(masks, plan.source[rows, plan.dominant()], layout)
+    backend = backend_of("mix_masks", masks)
+    check_layout("mix_masks", layout)
+    check_masks("mix_masks", masks, plan, layout)
+    return backend.mix_masks(masks, check_executable("mix_masks", backend, plan), layout)
 
 
-def _label_layers(plan: Plan) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def _label_layers(backend: Backend, plan: Plan) -> list[tuple[Any, Any]]:
     """For each layer, whose label counts and how much; a layer of weight 0 asks for the sample's own."""
     own = plan.source[:, 0]
-    return [(np.where(plan.weight[:, k] > 0, plan.source[:, k], own), plan.weight[:, k]) for k in range(plan.layers)]
-
-
-def _backend(who: str, array: Any) -> Backend:
-    if isinstance(array, np.ndarray):
-        return cast(Backend, import_module("crossfade.arrays.numpy"))
-    for name, array_type in _FRAMEWORKS.items():
-        framework = sys.modules.get(name)
-        if framework is not None and isinstance(array, getattr(framework, array_type)):
-            return cast(Backend, import_module(f"crossfade.arrays.{name}"))
-    kind = f"{type(array).__module__}.{type(array).__qualname__}"
-    raise ArrayError(f"{who}: needs a NumPy array or a PyTorch tensor. Got {kind}. numpy.asarray may help.")
-
-
-def _check_images(who: str, images: Any) -> Backend:
-    backend = _backend(who, images)
-    if len(images.shape) != 4 or 0 in tuple(images.shape):
-        raise ArrayError(f"{who}: images must be (B, C, H, W) or (B, H, W, C), none of them 0. Got {_shape(images)}.")
-    if backend.dtype_name(images) not in IMAGE_DTYPES:
-        raise ArrayError(f"{who}: images must be {', '.join(IMAGE_DTYPES)}. Got {backend.dtype_name(images)}.")
-    return backend
-
-
-def _check_out(who: str, backend: Backend, images: Any, out: Any, dtype: str) -> None:
-    if out is None:
-        return
-    if _backend(who, out) is not backend or _shape(out) != _shape(images) or backend.dtype_name(out) != dtype:
-        got = f"{type(out).__name__} {_shape(out)} {_backend(who, out).dtype_name(out)}"
-        raise ArrayError(f"{who}: out must be like images, {_shape(images)} {dtype}. Got {got}.")
-    if not backend.writable(out):
-        raise ArrayError(f"{who}: out must be writable, in the machine's byte order. Got one that is not.")
-    if backend.overlaps(images, out):
-        raise ArrayError(f"{who}: out must not share memory with images, which are still read. Pass another array.")
-
-
-def _check_executable(who: str, plan: Plan) -> None:
-    if plan.fit != "crop":
-        raise PlanError(f'{who}: executes plans with fit "crop". Got {plan.fit!r}.')
-
-
-def _check_augment(who: str, drawn: DrawnAugmentation, batch: int) -> None:
-    steps = drawn.colours.shape[1:]
-    shapes = drawn.matrix.shape, drawn.colours.shape, drawn.amounts.shape
-    if shapes != ((batch, 2, 3), (batch, *steps), (batch, *steps)) or len(steps) != 1:
-        raise ArrayError(
-            f"{who}: augment must be drawn for {batch} samples. "
-            f"Got matrix {shapes[0]}, colours {shapes[1]}, amounts {shapes[2]}."
-        )
-    if not (np.abs(drawn.matrix) <= LARGEST).all():
-        most = ", ".join(map(str, LARGEST))
-        raise ArrayError(f"{who}: augment must have a matrix within {most}. Got {drawn.matrix.tolist()[:1]}.")
-    if not np.isin(drawn.colours, list(Colour)).all():
-        raise ArrayError(f"{who}: augment must have colours from 0 to {max(Colour)}. Got {drawn.colours.tolist()[:1]}.")
-    if not (np.abs(drawn.amounts) <= LARGEST_AMOUNT).all():
-        raise ArrayError(f"{who}: augment must have amounts within {LARGEST_AMOUNT}. Got {drawn.amounts.tolist()[:1]}.")
-    if drawn.fill not in FILLS:
-        raise ArrayError(f"{who}: augment must have a fill of {', '.join(FILLS)}. Got {drawn.fill!r}.")
-    if not isinstance(drawn.value, int | np.integer) or not 0 <= drawn.value <= 255:
-        raise ArrayError(f"{who}: augment must have a value that is a level from 0 to 255. Got {drawn.value!r}.")
-
-
-def _check_count(who: str, labels: Any, batch: int) -> None:
-    if len(labels.shape) not in (1, 2) or labels.shape[0] != batch:
-        raise LabelError(f"{who}: needs a label for each of {batch} samples, (B,) or (B, C). Got {_shape(labels)}.")
-
-
-def _check_logits(who: str, logits: Any, labels: Any, batch: int) -> Backend:
-    backend = _backend(who, logits)
-    if _backend(who, labels) is not backend:
-        kinds = f"{type(logits).__name__} and {type(labels).__name__}"
-        raise ArrayError(f"{who}: logits and labels must be of one framework. Got {kinds}.")
-    _check_count(who, labels, batch)
-    if len(logits.shape) < 1 or logits.shape[0] != batch:
-        raise ArrayError(f"{who}: needs logits of {batch} samples. Got {_shape(logits)}.")
-    return backend
-
-
-def _check_layout(who: str, layout: object) -> None:
-    if layout not in (None, *get_args(Layout)):
-        raise ArrayError(f'{who}: layout must be "NCHW" or "NHWC". Got {layout!r}.')
-
-
-def _check_labels(who: str, labels: Any, batch: int, num_classes: int | None) -> int:
-    """The number of classes, once the labels are known to be right."""
-    backend = _backend(who, labels)
-    _check_count(who, labels, batch)
-    dtype = backend.dtype_name(labels)
-    if len(labels.shape) == 2:
-        classes = int(labels.shape[1])
-        if num_classes not in (None, classes):
-            raise LabelError(f"{who}: labels {_shape(labels)} have {classes} classes. Got num_classes={num_classes}.")
-        return classes
-    if not dtype.startswith(("int", "uint")):
-        raise LabelError(f"{who}: labels (B,) must be class numbers. Got {dtype}. Pass (B, C) for soft labels.")
-    if num_classes is None:
-        raise LabelError(
-            f"{who}: integer labels need num_classes. Got labels {dtype} {_shape(labels)}, num_classes=None. "
-            "Pass num_classes=10, say."
-        )
-    if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool) or num_classes < 1:
-        raise LabelError(f"{who}: num_classes must be a whole number from 1 on. Got {num_classes!r}.")
-    host = backend.to_host(labels)
-    if host.min() < 0 or host.max() >= num_classes:
-        raise LabelError(
-            f"{who}: labels must be in 0..{num_classes - 1}. Got {host.min()}..{host.max()}. "
-            "Check num_classes, or the labels."
-        )
-    return int(num_classes)
-
-
-def _layout_of(images: Any) -> Layout:
-    """The layout, inferred only where one of the channel axes is 1, 3 or 4 long and all others are longer."""
-    _, a, b, c = images.shape
-    first, last = a in (1, 3, 4) and min(b, c) > 4, c in (1, 3, 4) and min(a, b) > 4
-    if first == last:
-        raise ArrayError(f'layout: cannot be told from images {_shape(images)}. Pass layout="NCHW" or "NHWC".')
-    return "NCHW" if first else "NHWC"
-
-
-def _layout_for(plan: Plan, images: Any, layout: Layout | None, who: str) -> Layout:
-    """The layout in which the images have the plan's B, H and W."""
-    _check_layout(who, layout)
-    candidates: tuple[Layout, ...] = ("NCHW", "NHWC") if layout is None else (layout,)
-    fitting = [candidate for candidate in candidates if _shape_in(images, candidate) == plan.shape]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise ArrayError(f'{who}: images {_shape(images)} can be read in two ways. Pass layout="NCHW" or "NHWC".')
-    batch, height, width = plan.shape
-    raise PlanError(
-        f"{who}: the plan was drawn for {batch} pictures of {height} x {width}. Got images {_shape(images)}, "
-        f"layout {layout}. Draw a plan for this batch."
-    )
-
-
-def _shape_in(images: Any, layout: Layout) -> Shape:
-    batch, a, b, c = (int(n) for n in images.shape)
-    return (batch, b, c) if layout == "NCHW" else (batch, a, b)
-
-
-def _shape(array: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in array.shape)
-
-
-def _affine(
-    mean: float | Sequence[float], std: float | Sequence[float], channels: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(C,) scale and shift with ``(x / 255 - mean) / std == x * scale + shift``."""
-    try:
-        means = np.broadcast_to(np.asarray(mean, np.float64), (channels,))
-        stds = np.broadcast_to(np.asarray(std, np.float64), (channels,))
-    except ValueError as error:
-        raise ArrayError(
-            f"render: mean and std are a number, or {channels} of them. Got {mean!r} and {std!r}."
-        ) from error
-    if not (np.isfinite(means).all() and np.isfinite(stds).all() and (stds > 0).all()):
-        raise ArrayError(f"render: mean must be finite and std above 0. Got {mean!r} and {std!r}.")
-    return (1 / (255 * stds)).astype(np.float32), (-means / stds).astype(np.float32)
+    weights = [plan.weight[:, k] for k in range(plan.layers)]
+    return [(backend.where(weight > 0, plan.source[:, k], own), weight) for k, weight in enumerate(weights)]

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from crossfade.arrays import parallel
 from crossfade.arrays.augment import FILLS, DrawnAugmentation, whole_matrix
 from crossfade.arrays.augment import augment as augment_plain
-from crossfade.arrays.dispatch import Layout
+from crossfade.arrays.backend import Layout
 from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
 Array = NDArray[Any]
+TRACES = False
 BYPASS_BYTES = 8 << 20
 _NO_MASK = np.zeros((1, 1, 1), np.float32)
 
@@ -102,8 +103,9 @@ def mix_targets(labels: Array, plan: Plan, num_classes: int) -> NDArray[np.float
     return targets
 
 
-def mix_masks(masks: Array, source: NDArray[np.int64], layout: Layout | None) -> Array:
-    """See `crossfade.mix_masks`; `source` (B, H, W) is the picture each pixel takes its id from, -1 for id 0."""
+def mix_masks(masks: Array, plan: Plan, layout: Layout | None) -> Array:
+    """See `crossfade.mix_masks`."""
+    source = mask_sources(plan)
     pixels = masks[..., None] if layout is None else _pixels(masks, layout)
     rows, columns = np.ogrid[: source.shape[1], : source.shape[2]]
     mixed = np.where(source[..., None] >= 0, pixels[source, rows, columns], 0).astype(masks.dtype)
@@ -112,9 +114,19 @@ def mix_masks(masks: Array, source: NDArray[np.int64], layout: Layout | None) ->
     return np.ascontiguousarray(mixed.transpose(0, 3, 1, 2)) if layout == "NCHW" else mixed
 
 
+def mask_sources(plan: Plan) -> NDArray[np.int64]:
+    """(B, H, W): the picture each pixel takes its class id from, -1 for id 0."""
+    return np.asarray(plan.source[np.arange(len(plan))[:, None, None], plan.dominant()])
+
+
 def take(labels: Array, indices: NDArray[np.int64]) -> Array:
     """(B,) or (B, C): ``labels[indices]``."""
     return labels[indices]
+
+
+def where(condition: Array, values: Array, others: Array) -> Array:
+    """Of a plan's own arrays."""
+    return np.where(condition, values, others)
 
 
 def weigh(values: Array, weights: NDArray[np.float64]) -> Array:
@@ -125,6 +137,21 @@ def weigh(values: Array, weights: NDArray[np.float64]) -> Array:
 def argmax(scores: Array) -> Array:
     """(B,) of (B, C)."""
     return scores.argmax(axis=1)
+
+
+def equal(a: Array, b: Array) -> Array:
+    """(B,): where two arrays of class numbers agree."""
+    return a == b
+
+
+def mean(values: Array) -> Any:
+    """A scalar."""
+    return values.mean()
+
+
+def is_concrete(array: Array) -> bool:
+    """Whether its numbers are known: always."""
+    return True
 
 
 def to_host(array: Array) -> Array:

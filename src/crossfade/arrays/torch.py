@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from crossfade.arrays import numpy as host
 from crossfade.arrays.augment import DrawnAugmentation
 from crossfade.arrays.augment import augment as augment_batch
-from crossfade.arrays.dispatch import Layout
+from crossfade.arrays.backend import Layout
 from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
 Tensor = torch.Tensor
+TRACES = False
+where = host.where
+is_concrete = host.is_concrete
 
 
 def mix_images(images: Tensor, plan: Plan, layout: Layout, out: Tensor | None) -> Tensor:
@@ -77,11 +80,11 @@ def mix_targets(labels: Tensor, plan: Plan, num_classes: int) -> Tensor:
     return torch.zeros(len(plan), num_classes, device=labels.device).scatter_(1, classes, shares)
 
 
-def mix_masks(masks: Tensor, source: NDArray[np.int64], layout: Layout | None) -> Tensor:
+def mix_masks(masks: Tensor, plan: Plan, layout: Layout | None) -> Tensor:
     """See `crossfade.mix_masks`."""
     numbers = _indexable(masks)
     pixels = numbers[:, None] if layout is None else _channels_first(numbers, layout)
-    index = _on(source, masks.device)
+    index = _on(host.mask_sources(plan), masks.device)
     rows = torch.arange(index.shape[1], device=masks.device)[:, None]
     columns = torch.arange(index.shape[2], device=masks.device)
     mixed = pixels.permute(0, 2, 3, 1)[index.clamp(min=0), rows, columns] * (index >= 0)[..., None]
@@ -103,6 +106,16 @@ def weigh(values: Tensor, weights: NDArray[np.float64]) -> Tensor:
 def argmax(scores: Tensor) -> Tensor:
     """(B,) of (B, C)."""
     return scores.argmax(dim=1)
+
+
+def equal(a: Tensor, b: Tensor) -> Tensor:
+    """(B,): where two tensors of class numbers agree."""
+    return a == b
+
+
+def mean(values: Tensor) -> Tensor:
+    """A scalar."""
+    return values.mean()
 
 
 def to_host(array: Tensor) -> NDArray[Any]:

@@ -23,14 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.errors import PlanError
+from crossfade.trees import Parts, Tree
 
 Shape = tuple[int, int, int]
+EVEN = 1e-6  # shares that differ by less are even: so they are for float32 numbers, too
 _DAMAGED = (EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Plan:
+class Plan(Tree):
     """A stack of K layers for each of B samples of H x W pixels. Arrays are read-only copies.
 
     Args:
@@ -64,6 +66,7 @@ class Plan:
             object.__setattr__(self, "weight", self.visible())
         self._freeze("weight", np.float64, 2)
         self._check_weight()
+        self._tell_jax()
 
     def _freeze(self, name: str, dtype: type[np.generic], ndim: int) -> None:
         try:
@@ -79,6 +82,80 @@ class Plan:
         _require(kinds != "iu" or bool((array == given).all()), f"{name} within {np.dtype(dtype)}", "larger numbers")
         array.flags.writeable = False
         object.__setattr__(self, name, array)
+
+    @classmethod
+    def of_arrays(
+        cls,
+        source: Any,
+        opacity: Any,
+        box: Any,
+        weight: Any,
+        mask: Any = None,
+        *,
+        size: tuple[int, int],
+        fit: Literal["crop", "resize"] = "crop",
+    ) -> Self:
+        """A plan whose arrays belong to another framework, as they do while `jax.jit` or `tf.function` traces.
+
+        Nothing is checked. `checked` gives the plan in NumPy back.
+
+        Args:
+            size: (H, W), which the boxes do not tell while their numbers are not known.
+        """
+        plan = cls.__new__(cls)
+        arrays = {"source": source, "opacity": opacity, "box": box, "weight": weight, "mask": mask}
+        for name, value in {**arrays, "fit": fit, "_size": size}.items():
+            object.__setattr__(plan, name, value)
+        cls._tell_jax()
+        return plan
+
+    def _apart(self) -> Parts:
+        arrays = self.source, self.opacity, self.box, self.weight
+        return arrays if self.mask is None else (*arrays, self.mask), (self.shape[1:], self.fit)
+
+    @classmethod
+    def _together(cls, arrays: tuple[Any, ...], signature: Any) -> Self:
+        size, fit = signature
+        return cls.of_arrays(*arrays, size=size, fit=fit)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the arrays are NumPy's and keep the rules above."""
+        return "_size" not in self.__dict__
+
+    def checked(self) -> Self:
+        """The same plan in NumPy, every rule checked. Raises PlanError while its numbers are not known yet."""
+        if self.is_checked:
+            return self
+        try:
+            arrays = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name not in ("mask", "fit")}
+            mask = None if self.mask is None else np.asarray(self.mask)
+        except Exception as error:
+            raise PlanError(
+                "Plan: its numbers are not known while a function is traced. Mix arrays of the framework that traces."
+            ) from error
+        if arrays["weight"].dtype == np.float32:  # whose rows sum to 1 as nearly as float32 can
+            arrays["weight"] = arrays["weight"] / arrays["weight"].sum(axis=1, keepdims=True, dtype=np.float64)
+        return type(self)(**arrays, mask=mask, fit=self.fit)
+
+    def padded(self, layers: int) -> Self:
+        """The same plan with unseen layers on top: one that `jax.jit` and `tf.function` need not be traced anew for.
+
+        Raises:
+            PlanError: it has more than `layers` already.
+        """
+        more = layers - self.layers
+        _require(more >= 0, f"padded({layers}) of at most {layers} layers", self.layers)
+        batch = len(self)
+        none = np.zeros((batch, more))
+        return type(self)(
+            source=np.hstack([self.source, np.repeat(self.source[:, :1], more, axis=1)]),
+            opacity=np.hstack([self.opacity, none]),
+            box=np.concatenate([self.box, np.repeat(self.box[:, :1], more, axis=1)], axis=1),
+            mask=self.mask,
+            weight=np.hstack([self.weight, none]),
+            fit=self.fit,
+        )
 
     def _check_geometry(self) -> None:
         batch, layers = self.source.shape
@@ -125,12 +202,13 @@ class Plan:
     @property
     def shape(self) -> Shape:
         """(B, H, W) of the batch the plan was drawn for."""
-        return self.source.shape[0], int(self.box[0, 0, 2]), int(self.box[0, 0, 3])
+        height, width = self.__dict__.get("_size") or (int(n) for n in self.box[0, 0, 2:])
+        return self.source.shape[0], height, width
 
     @property
     def layers(self) -> int:
         """K, the number of layers."""
-        return self.source.shape[1]
+        return int(self.source.shape[1])
 
     @property
     def lam(self) -> NDArray[np.float64]:
@@ -153,7 +231,8 @@ class Plan:
 
     def __repr__(self) -> str:
         batch, height, width = self.shape
-        return f"Plan({batch} samples of {height} x {width}, {self.layers} layers, mean lambda {self.lam.mean():.3f})"
+        known = f"mean lambda {self.lam.mean():.3f}" if self.is_checked else f"of {type(self.source).__name__}"
+        return f"Plan({batch} samples of {height} x {width}, {self.layers} layers, {known})"
 
     @classmethod
     def identity(cls, shape: Shape) -> Self:
@@ -200,13 +279,13 @@ class Plan:
         return np.stack(shares, axis=1) / (height * width)
 
     def dominant(self) -> NDArray[np.int8]:
-        """(B, H, W) int8: the layer that contributes most to each pixel; the lower one where two are even."""
+        """(B, H, W) int8: the layer that contributes most to each pixel; the lower one where two are even (`EVEN`)."""
         batch, height, width = self.shape
         shares = _uncovered(self._coverage(np.arange(height)[None], np.arange(width)[None], self.mask))
         best = np.zeros((batch, height, width), np.int8)
         highest = np.broadcast_to(next(shares), best.shape).copy()
         for layer, share in enumerate(shares, start=1):
-            above = share > highest
+            above = share > highest * (1 + EVEN)
             best[above] = layer
             highest[above] = share[above]
         return best

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.mixing.plan import Plan
+from crossfade.mixing.plan import EVEN, Plan
 
 Layout = Literal["NCHW", "NHWC"]
 Array = NDArray[Any]
@@ -166,7 +166,10 @@ def mix_masks(masks: Array, plan: Plan) -> Array:
     out = np.zeros_like(masks)
     for i, y, x in np.ndindex(masks.shape):
         shares = visible_at(_opacities(plan, i, y, x))
-        source = int(plan.source[i, shares.index(max(shares))])
+        best = 0
+        for k, share in enumerate(shares):
+            best = k if share > shares[best] * (1 + EVEN) else best
+        source = int(plan.source[i, best])
         out[i, y, x] = masks[source, y, x] if source >= 0 else 0
     return out
 

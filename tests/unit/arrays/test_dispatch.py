@@ -32,9 +32,11 @@ class TestWhatImagesAre:
         "call", [cf.mix_images, functools.partial(cf.render, mean=0, std=1)], ids=["mix", "render"]
     )
     def test_refused(self, call):
-        with pytest.raises(cf.ArrayError, match=r"needs a NumPy array or a PyTorch tensor. Got builtins.list"):
+        with pytest.raises(cf.ArrayError, match=r"needs a NumPy array, .* or a TensorFlow tensor. Got builtins.list"):
             call([[1]], PLAN)
-        with pytest.raises(cf.ArrayError, match=r"needs a NumPy array or a PyTorch tensor. Got builtins.NoneType"):
+        with pytest.raises(
+            cf.ArrayError, match=r"needs a NumPy array, .* or a TensorFlow tensor. Got builtins.NoneType"
+        ):
             call(None, PLAN)
         for images in both(BYTES):
             with pytest.raises(cf.ArrayError, match=r"must be \(B, C, H, W\) or \(B, H, W, C\).* Got \(7, 13, 3\)"):
@@ -383,7 +385,7 @@ class TestAccuracy:
     def test_wrong_number_of_labels(self, call):
         with pytest.raises(cf.LabelError, match="needs a label for each of 4 samples"):
             call(np.zeros((4, 3)), LABELS[:3], PLAN)
-        with pytest.raises(cf.ArrayError, match="needs a NumPy array or a PyTorch tensor"):
+        with pytest.raises(cf.ArrayError, match="needs a NumPy array, a PyTorch tensor, a JAX array"):
             call(np.zeros((4, 3)), [0, 1, 2, 0], PLAN)
 
 

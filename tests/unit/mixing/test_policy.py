@@ -167,7 +167,7 @@ class TestCalling:
         assert (mixed.shape, targets.shape, targets.dtype) == ((4, 3, 8, 8), (4, 4), torch.float32)
 
     def test_a_list_is_no_batch(self):
-        with pytest.raises(cf.ArrayError, match=r"needs a NumPy array or a PyTorch tensor. Got builtins.list"):
+        with pytest.raises(cf.ArrayError, match=r"needs a NumPy array, .* or a TensorFlow tensor. Got builtins.list"):
             cf.MixUp()([[1]], np.arange(1), rng=0, num_classes=1)
         with pytest.raises(cf.ArrayError, match=r"Got builtins.list. numpy.asarray may help"):
             cf.MixUp()(np.zeros((2, 3, 8, 8)), [0, 1], rng=0, num_classes=2)
