@@ -15,6 +15,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+R1_SMALL = ("--weights", "none", "--backbone", "small", "--size", "24", "--epochs", "2")
 R2_SMALL = ("--depth", "8", "--epochs", "2", "--batch-size", "8")
 R4_SMALL = (
     *("--depth", "10", "--width", "4", "--per-class", "4", "--batch-size", "8"),
@@ -84,6 +85,16 @@ def drawn(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("*.png")}
 
 
+def test_r1(backend, small_flowers, tmp_path):
+    shown = printed(backend, EXAMPLES / "r1_mixup_from_files.py", small_flowers, "--out", tmp_path, *R1_SMALL)
+    assert "16 pictures to train on, 6 to validate, of daisy, rose" in shown
+    found = dict(re.findall(r"^  (\w+) +accuracy ([\d.]+) %, loss [\d.]+$", shown, re.MULTILINE))
+    assert set(found) == {"mixup", "none"}
+    assert all(0 <= float(accuracy) <= 100 for accuracy in found.values())
+    assert shown.count("4/4 - ") == 2 * 2  # steps, the last of one picture, of every epoch of both trainings
+    assert drawn(tmp_path) == {"lambda", "batch", "accuracy", "loss"}
+
+
 def test_r2(backend, small_cifar, tmp_path):
     shown = printed(backend, EXAMPLES / "r2_cutmix_cifar10.py", small_cifar, "--out", tmp_path, *R2_SMALL)
     found = dict(re.findall(r"^  (\w+) +([\d.]+) %    R2: ", shown, re.MULTILINE))
@@ -91,7 +102,7 @@ def test_r2(backend, small_cifar, tmp_path):
     assert all(0 <= float(accuracy) <= 100 for accuracy in found.values())
     assert "R2: 71.08 % in its log, 77.34 % in its words" in shown
     assert "R2: 10.00 % in its log, 66.90 % in its words" in shown
-    assert shown.count("3/3 - ") == 2 * 2  # steps, of every epoch of both trainings
+    assert shown.count("3/3 - ") == 2 * 2
     assert drawn(tmp_path) == {"preview", "curves"}
     assert (tmp_path / "initial.weights.h5").stat().st_size > 100_000
 
