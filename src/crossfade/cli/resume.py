@@ -32,6 +32,11 @@ def resume(
     """
     command = _read_command(run)
     kinds = {"train": _train, "compare": _compare, "check": _check, "lr": _lr, "ablate": _ablate, "tune": _tune}
+    if command["kind"] == "fit":
+        raise ConfigError(
+            f"resume: a training by Keras is gone on with in its own program. Got {run}. "
+            "Fit there with initial_epoch, and RunRecorder(..., resume=True)."
+        )
     if command["kind"] not in kinds:
         raise ConfigError(
             f"resume: goes on with {' or '.join(kinds)}. Got {run}, made by crossfade {command['kind']}. "

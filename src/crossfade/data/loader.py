@@ -140,6 +140,10 @@ class Loader(Generic[T]):
         """The ids of the pictures in batch `step` of an epoch in that order."""
         return np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
 
+    def batch_ids(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """The ids of the pictures in batch `step` of an epoch."""
+        return self.ids_at(self._last_order(epoch), step)
+
     def batch(self, epoch: int, step: int) -> T:
         """Batch `step` of an epoch, made in the caller's thread: the one that `epoch` yields there.
 

@@ -164,6 +164,19 @@ class Source:
         """The batch with the plan that mixed it, channels last."""
         return self._loader.batch(epoch, step)
 
+    def labels_at(self, epoch: int, step: int) -> NDArray[Any]:
+        """The labels of a batch, unmixed; of pairs, those of the second pictures behind those of the first."""
+        return self.labels[self._loader.batch_ids(epoch, step)]
+
+    def plan(self, epoch: int, step: int) -> Plan:
+        """The plan of `ready`; pictures are read only for a policy that looks at them."""
+        ids = self._loader.batch_ids(epoch, step)
+        unread: Any = _Unread((len(ids), *self.rows.shape[1:]))
+        try:
+            return self.feed._plan(Batch(unread, self.labels[ids], ids, epoch, step))
+        except _Looked:
+            return self.ready(epoch, step).plan
+
     @cached_property
     def _loader(self) -> Loader[Ready]:
         kind = PairLoader if self.feed.paired else Loader[Ready]
@@ -197,6 +210,26 @@ class Source:
     def __setstate__(self, state: dict[str, Any]) -> None:
         rows = state["rows"]
         self.__dict__.update(state, rows=rows.open() if isinstance(rows, _Map) else rows)
+
+
+class _Looked(Exception):
+    """Someone looked at pictures that were not read."""
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """A batch of pictures of which the shape alone is known."""
+
+    shape: tuple[int, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        raise _Looked(name)
+
+    def __getitem__(self, rows: slice) -> _Unread:
+        return _Unread((len(range(self.shape[0])[rows]), *self.shape[1:]))
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise _Looked
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,11 @@ class MixedDataset(keras.utils.PyDataset):
     # ------------------------------------------------------------------------------------------------- what it shows
 
     @property
+    def source(self) -> Source:
+        """What its batches depend on."""
+        return self._source
+
+    @property
     def n(self) -> int:
         """Pictures in an epoch."""
         return len(self._source.ids)
@@ -153,7 +158,7 @@ class MixedDataset(keras.utils.PyDataset):
 
         Of pictures zipped with those of a second stream: 2B samples, of which the first B are shown.
         """
-        return self._source.ready(self._epoch, self._step(index)).plan
+        return self._source.plan(self._epoch, self._step(index))
 
     def preview(self, n: int = 9) -> Example:
         """The first `n` pictures of the current epoch, (n, H, W, C) uint8, and their targets.

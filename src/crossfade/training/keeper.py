@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig
@@ -21,9 +22,13 @@ def chosen_metric(config: RunConfig, pictures: Pictures) -> Metric:
     Raises:
         ConfigError: the metric that was asked for is not defined on these pictures.
     """
-    classes, name = len(pictures.classes), config.metric
-    parts = {pictures.judged, "val"}
-    lacking = [part for part in sorted(parts) if len(np.unique(pictures.index.labels[pictures.split.part(part)])) < 2]
+    labels = {part: pictures.index.labels[pictures.split.part(part)] for part in sorted({pictures.judged, "val"})}
+    return metric_of(config.metric, len(pictures.classes), labels)
+
+
+def metric_of(name: str | None, classes: int, labels: Mapping[str, NDArray[np.int64]]) -> Metric:
+    """As `chosen_metric`, of so many classes and the labels of each part that is judged on."""
+    lacking = [part for part, numbers in labels.items() if len(np.unique(numbers)) < 2]
     if name == "auc" and lacking:
         raise ConfigError(
             f"metric: auc needs pictures of two classes or more in each part it judges. Got one class in {lacking[0]}. "
