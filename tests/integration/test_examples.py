@@ -1,4 +1,4 @@
-"""Every program in `examples/`, at a small size, as it is typed, on every backend of Keras."""
+"""Every program in `examples/`, at a small size, as it is typed, on every backend of Keras; and the how-to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+HOW_TO = ROOT / "docs" / "how-to" / "keras.md"
 R1_SMALL = ("--weights", "none", "--backbone", "small", "--size", "24", "--epochs", "2")
 R2_SMALL = ("--depth", "8", "--epochs", "2", "--batch-size", "8")
 R4_SMALL = (
@@ -67,12 +68,11 @@ def write_pictures(root: Path, classes: dict[str, list[int]]) -> Path:
     return root
 
 
-def printed(backend: str, *command: object) -> str:
-    """What a program prints; it must succeed."""
+def printed(backend: str, *command: object, folder: Path | None = None) -> str:
+    """What a program prints, in a folder; it must succeed."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, check=False, timeout=240
-    )
+    typed = [sys.executable, *map(str, command)]
+    done = subprocess.run(typed, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout
 
@@ -129,3 +129,12 @@ def test_r4(backend, small_flowers, tmp_path):
     figures = {"channels", "morphology", "normalisations", "augmentations", "overfit", "rates", "decay", "final"}
     assert drawn(tmp_path) == figures
     assert (tmp_path / "best.weights.h5").exists()
+
+
+def test_what_the_how_to_shows_runs(tmp_path):
+    write_pictures(tmp_path / "photos", {"cat": [40] * 12, "dog": [40] * 12, "fox": [40] * 12})
+    code = "\n".join(re.findall(r"```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL))
+    shown = printed("torch", "-c", code, folder=tmp_path)
+    assert "mixup:alpha=0.2: no difference was shown" in shown
+    assert (tmp_path / "runs" / "photos" / "report.html").exists()
+    assert (tmp_path / "runs" / "fair" / "report.html").exists()
