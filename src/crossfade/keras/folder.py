@@ -102,7 +102,7 @@ class ImageFolder(MixedDataset):
         ids = self.split.part(_PART_OF[subset or "training"])
         source = Source(
             cache.pixels,
-            _alphabetical(self.index, names),
+            alphabetical(self.index, names),
             ids,
             options.feed(cache.pixels, self.split.train),
             len(names),
@@ -159,6 +159,6 @@ def _split(index: Index, subset: Subset | None, share: float | None, by: SplitBy
     return done if per_class is None else first_per_class(done, index.labels, per_class)
 
 
-def _alphabetical(index: Index, names: list[str]) -> NDArray[np.int64]:
+def alphabetical(index: Index, names: list[str]) -> NDArray[np.int64]:
     """(N,) labels as numbers in `names`: the index counts 2 before 10."""
     return np.array([names.index(name) for name in index.classes], np.int64)[index.labels]
