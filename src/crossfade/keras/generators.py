@@ -1,8 +1,8 @@
 """R1's generator, and one for CutMix: two shuffled passes over a folder, mixed pair by pair.
 
 `MixupImageDataGenerator` has the constructor, the attributes and the methods of R1's, and is a `keras.utils.PyDataset`.
-Whatever comes in, pictures go through our cache and our one pass; only where a legacy generator asks for what that cannot
-do, its own methods make each picture.
+Whatever comes in, pictures go through our cache and our one pass; only where a legacy generator asks for what that
+cannot do, its own methods make each picture.
 """
 
 from __future__ import annotations
