@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Draws:
     seed: int
     smoothing: float
     count: int = 0
-    progress: float | None = field(default=None)
+    progress: float | None = None
 
     def draw(
         self, labels: NDArray[Any], shape: Shape, *, images: Any = None, paired: bool = False
@@ -135,8 +136,9 @@ class Draws:
         return self.policy
 
 
+@cache
 def rank() -> int:
-    """The number of this process among those that train together, as the framework that is loaded tells it."""
+    """The number of this process among those that train together, as a framework tells it by the first plan."""
     torch, jax = sys.modules.get("torch.distributed"), sys.modules.get("jax")
     if torch is not None and torch.is_available() and torch.is_initialized():
         return int(torch.get_rank())

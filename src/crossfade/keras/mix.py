@@ -115,9 +115,11 @@ class Mix(keras.layers.Layer):
         self._draws.progress = value
 
     @_uncompiled
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        """See the class."""
-        return super().__call__(*args, **options)
+    def __call__(self, data: Any, *args: Any, **options: Any) -> Any:
+        """See the class. Once `training` is said, Keras has nothing to find out, which takes it as long as mixing."""
+        if isinstance(options.get("training"), bool) and not _is_symbolic(data):
+            return self.call(data, *args, **options)
+        return super().__call__(data, *args, **options)
 
     def call(self, data: Any, labels: Any = None, sample_weight: Any = None, training: bool | None = True) -> Any:
         """Mix, or pass through; see the class."""
@@ -224,6 +226,11 @@ def _unpack(data: Any, labels: Any) -> tuple[Any, Any, Callable[[Any, Any], Any]
             raise ArrayError(f"Mix: takes a pair of pictures and labels. Got {len(data)} parts.")
         return data[0], data[1], lambda *mixed: mixed
     return data, labels, lambda *mixed: mixed if labels is not None else mixed[0]
+
+
+def _is_symbolic(data: Any) -> bool:
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, tuple | list) else (data,)
+    return any(isinstance(part, keras.KerasTensor) for part in parts)
 
 
 def _without_labels() -> LabelError:

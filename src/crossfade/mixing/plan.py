@@ -172,14 +172,14 @@ class Plan(Tree):
             self.opacity,
         )
         height, width = self.shape[1:]
-        top, left, bottom, right = np.moveaxis(self.box, -1, 0)
+        first, last = self.box[..., :2], self.box[..., 2:]
         _require(
             bool((self.box[:, 0] == (0, 0, height, width)).all()) and height >= 1 and width >= 1,
             "layer 0 to fill the picture, of one size for all",
             self.box[:, 0],
         )
-        inside = (top >= 0) & (top <= bottom) & (bottom <= height) & (left >= 0) & (left <= right) & (right <= width)
-        _require(bool(inside.all()), f"boxes inside the {height} x {width} picture", self.box[~inside][:1])
+        inside = (first >= 0) & (first <= last) & (last <= (height, width))
+        _require(bool(inside.all()), f"boxes inside the {height} x {width} picture", self.box[~inside.all(axis=-1)][:1])
         _require(self.fit in ("crop", "resize"), 'fit "crop" or "resize"', repr(self.fit))
         if self.mask is not None:
             _require(layers >= 2 and self.mask.shape == self.shape, f"a mask of shape {self.shape}", self.mask.shape)
@@ -189,7 +189,7 @@ class Plan(Tree):
         _require(self.weight.shape == self.source.shape, f"weight of shape {self.source.shape}", self.weight.shape)
         sums = self.weight.sum(axis=1)
         _require(
-            bool((self.weight >= 0).all()) and bool(np.allclose(sums, 1, rtol=0, atol=1e-9)),
+            bool((self.weight >= 0).all()) and bool((np.abs(sums - 1) <= 1e-9).all()),
             "label weights >= 0 whose rows sum to 1",
             sums,
         )
@@ -274,9 +274,18 @@ class Plan(Tree):
         For opaque boxes this is an integer count of pixels divided once by the integer area.
         """
         _, height, width = self.shape
+        if self.layers == 2 and self.mask is None:
+            return self._visible_pair() / (height * width)
         areas, coverage = self._cells()
         shares = [(share * areas).sum(axis=(1, 2)) for share in _uncovered(coverage)]
         return np.stack(shares, axis=1) / (height * width)
+
+    def _visible_pair(self) -> NDArray[np.float64]:
+        """(B, 2) pixels: the same for two layers, which most plans have: their cells are in and out of one box."""
+        _, height, width = self.shape
+        top, left, bottom, right = self.box[:, 1].T.astype(np.float64)
+        covered, opacity = (bottom - top) * (right - left), self.opacity[:, 1].astype(np.float64)
+        return np.stack([(1 - opacity) * covered + (height * width - covered), opacity * covered], axis=1)
 
     def dominant(self) -> NDArray[np.int8]:
         """(B, H, W) int8: the layer that contributes most to each pixel; the lower one where two are even (`EVEN`)."""
