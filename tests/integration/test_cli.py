@@ -110,6 +110,16 @@ def test_a_metric_that_these_pictures_have_not_is_refused_before_anything_is_rem
     assert Path("run", "summary.json").exists()
 
 
+@pytest.mark.parametrize("command", ["train", "check", "doctor"])
+def test_an_alpha_that_the_method_refuses_is_said_before_anything_is_read(
+    call: Call, tmp_path: Path, command: str
+) -> None:
+    nothing = tmp_path / "nothing"
+    code, _, err = call(command, nothing, "--mix", "mixup", "--alpha", "1e10")
+    assert code == 2
+    assert "alpha must be a finite number above 0, at most 1e9" in err
+
+
 def test_predict_on_a_run_of_another_version(call: Call, corners: Path) -> None:
     call("train", corners, *QUICK, "--out", "run")
     state = Path("run/checkpoints/last/state.json")

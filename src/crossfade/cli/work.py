@@ -63,6 +63,7 @@ def open_bench_into(
     In it stands which `kind` of command was typed, which is what `crossfade resume` goes by.
     """
     check_name(config.model)
+    config.policy()
     if is_below(data, folder):
         raise ConfigError(
             f"out: {folder} holds the folder of pictures, {data}, and a run needs a folder of its own. "

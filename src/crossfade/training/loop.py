@@ -29,7 +29,6 @@ from crossfade.data.loader import Loader
 from crossfade.data.split import Part
 from crossfade.errors import TrainingError
 from crossfade.mixing.policy import Policy
-from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import checkpoint, record
 from crossfade.training.balance import build_loss
@@ -87,7 +86,7 @@ class Training:
     def __post_init__(self) -> None:
         config, split = self.config, self.pictures.split
         self.model.to(self.device, memory_format=torch.channels_last)
-        self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
+        self.policy: Policy = config.policy()
         augment = config.augmentation()
         feed = partial(Feed, self.normalisation, self.device, config.preprocess)
         self._train_feed = feed(policy=self.policy, augment=augment, seed=config.seed, epochs=config.epochs)
