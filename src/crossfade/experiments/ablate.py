@@ -17,6 +17,7 @@ from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
+from crossfade.training.keeper import flattery
 from crossfade.training.metrics import METRICS, Metric
 from crossfade.training.resume import begin
 from crossfade.training.run import Bench, open_bench
@@ -155,7 +156,7 @@ def ablate(
         )
         result = {
             **summarise(sizes[: len(done)], list(done.values()), config),
-            "notes": notes,
+            "notes": [*notes, *filter(None, [flattery(done[size.name], config.patience, config.schedule)])],
             "commands": list(commands),
         }
         record.write_json(folder / "ablate.json", result)

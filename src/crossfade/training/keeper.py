@@ -34,6 +34,34 @@ def chosen_metric(config: RunConfig, pictures: Pictures) -> Metric:
     return METRICS[name or ("auc" if classes == 2 and not lacking else "accuracy")]
 
 
+def chosen_on_validation(epoch: str, patience: int | None, schedule: str | None) -> str:
+    """What validation pictures chose in a training, in words; "" for nothing.
+
+    Args:
+        epoch: whose weights are judged, "best" or "last".
+        patience, schedule: of its configuration.
+    """
+    chosen = {
+        "the best epoch": epoch == "best",
+        "when to stop": patience is not None,
+        "when to lower the learning rate": schedule == "plateau",
+    }
+    return " and ".join(what for what, so in chosen.items() if so)
+
+
+def flattery(judged: Mapping[str, Any], patience: int | None, schedule: str | None) -> str:
+    """What is to be said of scores on pictures that chose something themselves; "" where they did not.
+
+    Args:
+        judged: with "part" and "epoch", as the summaries of trainings and comparisons have them.
+        patience, schedule: of the configuration.
+    """
+    chosen = chosen_on_validation(str(judged.get("epoch")), patience, schedule)
+    if judged.get("part") != "val" or not chosen:
+        return ""
+    return f"the validation pictures chose {chosen}, which flatters what is measured on them"
+
+
 class Keeper:
     """Follows a metric over the epochs of one training.
 

@@ -30,6 +30,7 @@ from crossfade.experiments.evaluation.selection import Choice, Selection, near_c
 from crossfade.experiments.evaluation.subject import Pool, Progress, Subject
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
+from crossfade.training.keeper import chosen_on_validation
 from crossfade.training.metrics import Scorer
 
 FOLDER = "evaluation"
@@ -205,13 +206,8 @@ def _validated(subject: Subject, pool: Pool, chosen: Selection) -> int:
 def _origin_notes(subject: Subject, pool: Pool, own: Pool | None, chosen: Selection, options: Options) -> list[str]:
     """What makes these scores better than those of new pictures: what they chose, and what was nearly trained on."""
     notes, config = [], subject.config
-    decided = {
-        "the best epoch": subject.predictor.epoch == "best",
-        "when to stop": config.patience is not None,
-        "when to lower the learning rate": config.schedule == "plateau",
-    }
-    if (validated := _validated(subject, pool, chosen)) and any(decided.values()):
-        what = " and ".join(what for what, so in decided.items() if so)
+    what = chosen_on_validation(subject.predictor.epoch, config.patience, config.schedule)
+    if what and (validated := _validated(subject, pool, chosen)):
         notes.append(f"{validated:,} of these pictures chose {what}, which flatters it")
     if own is not None and not options.with_trained:
         digests = [own.index.digest(number) for number in range(len(own.index))]
