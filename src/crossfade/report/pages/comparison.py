@@ -22,7 +22,6 @@ def comparison_page(comparison: record.Comparison) -> Page:
     is_finished, told = results.is_finished(comparison), results.measure_of(comparison)
     values = {
         "is_comparison": True,
-        "flattered": results.flattered(comparison.summary, config),
         "verdict": str(comparison.summary.get("verdict") or ""),
         **results.arms_section(comparison),
         "besides": metrics.besides(comparison),

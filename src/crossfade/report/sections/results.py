@@ -60,6 +60,7 @@ def arms_section(comparison: Comparison) -> dict[str, Any]:
         "baseline": words.baseline_of({**comparison.summary, "arms": arms}),
         "measure": measure_of(comparison),
         "judged": judged(comparison),
+        "flattered": flattered(comparison.summary, comparison.config),
         "n_seeds": max((len(known(arm.get("seeds"))) for arm in arms.values()), default=0),
         "rows": rows(arms, comparison),
         "score_plots": score_figures(arms, comparison),
