@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfade.data.split import named_groups
 from crossfade.data.table import write_table
 from crossfade.errors import ConfigError, CrossfadeError
 from crossfade.experiments.evaluation.bootstrap import with_intervals
@@ -120,9 +121,10 @@ def evaluate(
     scorer = Scorer(np.exp(log_p), truth)
     own, notes = _own(pool, own_pool)
     calibration, more = _calibration(subject, pool, own, chosen, logits, options.seed, progress)
-    notes += [*more, *_origin_notes(subject, pool, own, chosen, options)]
+    groups, of_groups = _groups(subject, pool, chosen)
+    notes += [*more, *of_groups, *_origin_notes(subject, pool, own, chosen, options)]
     predicted_at = time.perf_counter()
-    metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0))
+    metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0), groups=groups)
     scored_at = time.perf_counter()
     rows = hardest_rows(log_p, truth, options.hardest)
     summary = {
@@ -195,6 +197,18 @@ def _calibration(
         return calibrate(logits, truth, None), [f"no temperature was fitted: no val pictures are left ({error})"]
     fitted = subject.logits("calibrating", own.cache.pixels, val.labels, val.numbers, progress)
     return calibrate(logits, truth, (fitted, val.labels[val.numbers])), []
+
+
+def _groups(subject: Subject, pool: Pool, chosen: Selection) -> tuple[Numbers | None, list[str]]:
+    """(n,) the groups of the pictures judged, where the run was split by groups, and what is to be said of them."""
+    if (pattern := subject.config.group) is None:
+        return None, []
+    try:
+        groups = named_groups(pool.index, pattern)[0][chosen.numbers]
+    except ConfigError:
+        return None, [f"the run's group {pattern} matches no path here: the intervals take pictures for independent"]
+    count = len(np.unique(groups))
+    return groups, [f"the intervals take groups ({pattern}) for independent, not pictures; there are {count:,} here"]
 
 
 def _validated(subject: Subject, pool: Pool, chosen: Selection) -> int:
