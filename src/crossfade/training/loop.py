@@ -184,6 +184,10 @@ class Training:
             callback.on_start(self.config, self.folder)
         try:
             summary = self._run()
+        except BaseException as error:
+            for callback in self.callbacks:
+                callback.on_error(error)
+            raise
         finally:
             for callback in self.callbacks:
                 callback.on_end(summary)
