@@ -105,6 +105,11 @@ class Keeper:
         return False
 
     @property
+    def best_epoch(self) -> int:
+        """The best so far, from 1 on."""
+        return int(self._best["epoch"])
+
+    @property
     def stops(self) -> bool:
         """Whether nothing improved for so long that the training is to end here."""
         return self._patience is not None and self._flat >= self._patience
@@ -117,7 +122,7 @@ class Keeper:
         """{"best_epoch", "val": scores of the best epoch, "last": of the last, "stopped_early": epoch, if it was}."""
         epoch = self._last["epoch"]
         early = {"stopped_early": epoch} if self.stops and epoch < self._epochs else {}
-        return {"best_epoch": self._best["epoch"], "val": self._best["val"], "last": self._last["val"], **early}
+        return {"best_epoch": self.best_epoch, "val": self._best["val"], "last": self._last["val"], **early}
 
     def state(self) -> dict[str, Any]:
         """All it remembers, as JSON can hold it."""
