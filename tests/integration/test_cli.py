@@ -71,8 +71,9 @@ def test_train_predict_report(call: Call, corners: Path, tmp_path: Path) -> None
     assert "epoch 1/1" in err
     assert Path("run/report.html").is_file()
     Path("run/report.html").unlink()
-    code, out, _ = call("report", "run")
+    code, out, _ = call("report", "run", "--png")
     assert code == 0
+    assert Path("run/figures/val-loss.png").is_file()
     assert Path("run/report.html").is_file()
     picture = corners / "corner1" / "000.png"
     code, out, err = call("predict", "run", picture, "missing.png", "--json", "--csv", "found.csv")
