@@ -163,6 +163,47 @@ def test_pictures_that_changed_are_named_and_the_run_stays(
     assert call("resume", "run", "--data", moved)[0] == 0
 
 
+def test_where_the_pictures_were_moved_is_kept(call: Call, data: Path, signal_after: Callable[..., None]) -> None:
+    sizes = ["--per-class", "3", "--arm", "none", "--seeds", "1"]
+    for command, options in (("train", []), ("ablate", sizes)):
+        signal_after(2)
+        assert call(command, data, *QUICK, *options, "-o", command)[0] == 143
+    moved = data.rename(data.with_name("elsewhere"))
+    for command, judged in (("train", "train"), ("ablate", "ablate/3")):
+        code, _, err = call("resume", command, "--data", moved)
+        assert code == 0
+        assert f"its pictures are in {moved}" in err
+        assert json.loads(Path(command, "command.json").read_text())["data"] == str(moved)
+        code, out, _ = call("evaluate", judged)
+        assert code == 0
+        assert f"of {moved}: " in out
+
+
+def test_a_folder_of_other_pictures_is_not_taken_for_the_moved_one(
+    call: Call, data: Path, signal_after: Callable[..., None]
+) -> None:
+    signal_after(4)
+    assert call("train", data, *QUICK, "-o", "run")[0] == 143
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    assert call("resume", "run", "--data", write_corners(data.with_name("other"), each=9))[0] == 1
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+
+
+def test_options_that_were_edited_are_refused(call: Call, data: Path, signal_after: Callable[..., None]) -> None:
+    signal_after(4)
+    assert call("train", data, *QUICK, "-o", "run")[0] == 143
+    config, checkpoints = Path("run/config.toml"), Path("run/checkpoints")
+    before = {path: path.read_bytes() for path in checkpoints.rglob("*") if path.is_file()}
+    text = config.read_text()
+    config.write_text(text.replace("lr = 0.003", "lr = 0.001"))
+    code, _, err = call("resume", "run")
+    assert code == 2
+    assert "Got lr 0.001 for 0.003 in run/config.toml, which was changed since" in err
+    assert {path: path.read_bytes() for path in checkpoints.rglob("*") if path.is_file()} == before
+    config.write_text(text.replace("threads = 1", "threads = 2"))
+    assert call("resume", "run")[0] == 0
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "both"])
 def test_a_damaged_checkpoint_is_said_and_the_one_before_it_is_gone_on_from(
     call: Call,

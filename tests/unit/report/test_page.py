@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib import image as mpl_image
 
 from crossfade.errors import ConfigError
 from crossfade.report import write_report
@@ -151,6 +152,16 @@ def test_the_figures_are_also_files_of_their_own_that_stand_alone(comparison):
     curve = (folder / "figures/val-loss.svg").read_text()
     assert ">mixup</text>" in curve
     assert "fill: #ffffff" in curve
+
+
+def test_figures_are_png_files_too_where_that_is_asked_for(training):
+    folder = training(epochs=2)
+    write_report(folder, png=True)
+    files = {kind: sorted(path.stem for path in (folder / "figures").glob(f"*.{kind}")) for kind in ("svg", "png")}
+    assert files["svg"] == files["png"] != []
+    drawn = mpl_image.imread(folder / "figures" / "val-loss.png")
+    assert drawn.shape[1] >= 800
+    assert len(np.unique(drawn.reshape(-1, drawn.shape[2]), axis=0)) > 20, "a curve, not a blank"
 
 
 def test_a_verdict_on_several_arms_is_a_line_each(comparison):

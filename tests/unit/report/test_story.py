@@ -63,6 +63,15 @@ def test_what_flatters_an_evaluation_and_what_it_left_out_is_said(tmp_path):
     assert "Left out of the evaluation: 1,240 that the run was trained on. It flatters." in text
 
 
+@pytest.mark.parametrize("kind", ["training", "comparison"])
+def test_that_validation_chose_when_to_stop_is_said_where_its_score_stands(kind, training, comparison):
+    make, said = {"training": training, "comparison": comparison}[kind], "The validation pictures chose when to stop"
+    patient = {"config": 'model = "cnn4"\npatience = 2\n'}
+    assert said in write_report(make(part="val", **patient)).read_text()
+    assert said not in write_report(make(part="test", **patient)).read_text()
+    assert said not in write_report(make(part="val")).read_text()
+
+
 def test_the_loss_is_not_told_twice(training):
     folder = training()
     assert "Loss" in words_of(page(folder)).partition("Judged on")[2].partition("Class by class")[0]
