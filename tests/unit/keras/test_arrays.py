@@ -176,7 +176,7 @@ def test_labels_that_do_not_fit(y: Any, options: dict[str, Any], words: str) -> 
 
 @pytest.mark.parametrize("options", [{"augment": "light"}, {"preprocess": {"threshold": 3}}])
 def test_floats_are_neither_augmented_nor_preprocessed(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="need levels of 255. Got float64"):
+    with pytest.raises(ConfigError, match=r"need levels of 255\. Got float64"):
         ArrayDataset(PICTURES / 255, LABELS, **options)
 
 

@@ -99,6 +99,14 @@ def test_the_global_generators_are_left_alone(corners: Path) -> None:
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
+def test_pictures_may_be_rectangles(corners: Path) -> None:
+    dataset = ImageFolder(corners, (12, 20), 7, mix="cutmix", augment="r1", partners="stream")
+    assert sorted(dataset.image_shape) == [3, 12, 20]
+    padded = ImageFolder(corners, (12, 20), shuffle=False, preprocess={"fit": "pad"}, data_format="channels_last")
+    np.testing.assert_allclose(padded[0][0][7, :, 4:16], original(padded, 7) / 255, atol=1e-6)
+    assert not padded[0][0][:, :, :4].any()
+
+
 # ------------------------------------------------------------------------------------------------------------ mixing
 
 
