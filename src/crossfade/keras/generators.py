@@ -48,7 +48,7 @@ class MixupImageDataGenerator(MixedDataset):
             a dict of its fields, or None: then values are divided by 255.
         directory: ``<class>/<picture>``.
         batch_size: the last batch of an epoch may be smaller.
-        img_height, img_width: in pixels, and equal.
+        img_height, img_width: in pixels.
         alpha: above 0; 0.1 to 0.4 are R1's own advice.
         subset: "training" or "validation" of the generator's `validation_split`; None for all pictures. As in Keras,
             the first share of each class by the names of its files is for validation. Those are shown as they are:
@@ -96,12 +96,12 @@ class MixupImageDataGenerator(MixedDataset):
         max_queue_size: int = 10,
     ) -> None:
         who = type(self).__name__
-        _check(who, img_height, img_width, class_mode, subset)
+        _check(who, class_mode, subset)
         layout = data_format or getattr(generator, "data_format", None) or keras.config.image_data_format()
         mix = self._policy(alpha=alpha)
         options = Options(who, batch_size, class_mode, _augment(generator), None, mix, partners, seed, None, layout)
         workforce = Workers(workers, use_multiprocessing, max_queue_size)
-        self._index, cache = prepare(directory, size=img_height, channels=channels)
+        self._index, cache = prepare(directory, size=(img_height, img_width), channels=channels)
         names = sorted(self._index.classes)
         check_classes(who, class_mode, len(names))
         self._share = _share(generator) if validation_split is None else validation_split
@@ -172,14 +172,15 @@ class MixupImageDataGenerator(MixedDataset):
     @property
     def alpha(self) -> float:
         """Of Beta(alpha, alpha). It may be set in the midst of a training."""
-        return self._alpha
+        return getattr(self.mix, "alpha", self._alpha)
 
     @alpha.setter
     def alpha(self, value: float) -> None:
-        policy = self._policy(alpha=value)
-        if self.mixes:
-            self._source, self._ahead = replace(self._source, feed=replace(self._source.feed, policy=policy)), None
-        self._alpha = value
+        if self.mix is None:
+            self._alpha = self._policy(alpha=value).alpha
+            return
+        feed = replace(self._source.feed, policy=replace(self.mix, alpha=value))  # type: ignore[call-arg]
+        self._source, self._ahead = replace(self._source, feed=feed), None
 
     @property
     def samples(self) -> int:
@@ -346,11 +347,7 @@ def _walked(path: str) -> tuple[str, str]:
     return str(where.parent), where.name
 
 
-def _check(who: str, height: int, width: int, class_mode: str | None, subset: str | None) -> None:
-    if height != width:
-        raise ConfigError(
-            f"{who}: pictures are kept as squares. Got img_height={height}, img_width={width}. Pass the same for both."
-        )
+def _check(who: str, class_mode: str | None, subset: str | None) -> None:
     if class_mode is None:
         raise ConfigError(
             f"{who}: labels are mixed as pictures are, and class_mode=None has none. "

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
+from crossfade import CutMix
 from crossfade.errors import ConfigError, PlanError
 from crossfade.keras import CutmixImageDataGenerator, ImageFolder, MixupImageDataGenerator
 from crossfade.vision.augment import Augment
@@ -126,6 +127,13 @@ def test_lambdas_are_beta_distributed_and_alpha_may_be_set(corners):
     train.alpha = 8.0
     assert train.alpha == 8.0
     assert np.array_equal(train[0][0], flat[0][0])
+    boxes = train.with_mix("cutmix:alpha=0.5")
+    assert boxes.alpha == 0.5
+    boxes.alpha = 2.0
+    assert boxes.mix == CutMix(alpha=2.0)
+    held_out = made(corners, subset="validation")
+    held_out.alpha = 2.0
+    assert (held_out.alpha, held_out.mixes) == (2.0, False)
 
 
 def test_cutmix_pastes_boxes(corners):
@@ -237,6 +245,14 @@ def test_channels_first_is_the_generators_word(corners):
     first = made(corners, generator=generator)
     assert first[0][0].shape == (8, 3, SIDE, SIDE)
     assert np.array_equal(first[0][0].transpose(0, 2, 3, 1), made(corners, generator=plain())[0][0])
+
+
+def test_pictures_need_not_be_square(corners):
+    generator = ImageDataGenerator(**R1, data_format="channels_last")
+    train = MixupImageDataGenerator(generator, corners, 8, 12, 20, subset="training")
+    assert train[0][0].shape == (8, 12, 20, 3)
+    assert train.generator2[0][0].shape == (8, 12, 20, 3)
+    assert train.preview(2)[0].shape == (2, 12, 20, 3)
 
 
 # ------------------------------------------------------------------------------------------------------------- fitting
@@ -369,11 +385,6 @@ def test_alpha_is_above_zero(corners):
 def test_a_subset_needs_a_share(corners):
     with pytest.raises(ConfigError, match="Got validation_split=None"):
         made(corners, generator=plain(), subset="validation")
-
-
-def test_pictures_are_square(corners):
-    with pytest.raises(ConfigError, match="img_height=12, img_width=16"):
-        MixupImageDataGenerator(None, corners, 8, 12, 16)
 
 
 def test_a_folder_of_parts_is_not_a_folder_of_classes(corners_in_parts):
