@@ -143,11 +143,14 @@ class Source:
 
     def make(self, epoch: int, step: int) -> Example:
         """Pictures as the model sees them, float32, and targets."""
+        return self.streams(epoch, step)[0]
+
+    def streams(self, epoch: int, step: int) -> list[Example]:
+        """The same batch; where there are two streams, that of the second behind it, which is never mixed."""
         ready = self.ready(epoch, step)
-        images, targets = ready.pixels, self._targets(ready)
-        if self.feed.paired:
-            images, targets = images[: len(images) // 2], targets[: len(targets) // 2]
-        return images.transpose(0, 3, 1, 2) if self.channels_first else images, targets
+        images = ready.pixels.transpose(0, 3, 1, 2) if self.channels_first else ready.pixels
+        count = 2 if self.feed.paired else 1
+        return list(zip(np.split(images, count), np.split(self._targets(ready), count), strict=True))
 
     def pictures(self, epoch: int, step: int) -> Example:
         """The same batch as pictures, (B, H, W, C) uint8, and targets."""

@@ -21,16 +21,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from threading import Lock
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossfade.arrays.augment import Colour, Fill
+from crossfade.arrays.dispatch import mix_images
 from crossfade.errors import ConfigError
+from crossfade.keras._source import DoorFeed
 from crossfade.rng import Stream, sample_uniforms
+from crossfade.training.feed import Ready
 from crossfade.vision import geometry
 from crossfade.vision.augment import Augmentation
 from crossfade.vision.geometry import Size
@@ -178,7 +181,14 @@ def augmentation(drawn: Parameters, size: Size, fill: Fill, value: int) -> Augme
 
 
 def through_generator(
-    generator: Any, images: NDArray[np.uint8], ids: ArrayLike, *, seed: int, epoch: int
+    generator: Any,
+    images: NDArray[np.uint8],
+    ids: ArrayLike,
+    *,
+    seed: int,
+    epoch: int,
+    transforms: bool = True,
+    standardizes: bool = True,
 ) -> NDArray[np.float32]:
     """The generator's own way, picture by picture: transform, then standardize.
 
@@ -189,6 +199,7 @@ def through_generator(
         generator: a legacy ImageDataGenerator.
         images: (B, H, W, C); they stay as they are.
         ids: (B,).
+        transforms, standardizes: whether it does the one, and the other.
 
     Returns:
         (B, H, W, C) float32.
@@ -197,13 +208,44 @@ def through_generator(
     swap = generator.data_format == "channels_first"
     out = np.empty(images.shape, np.float32)
     for n, image in enumerate(images):
-        pixels = image.astype(np.float32)
-        pixels = pixels.transpose(2, 0, 1) if swap else pixels
+        made = image.astype(np.float32)
+        made = made.transpose(2, 0, 1) if swap else made
         with _lent(int(seeds[n])):
-            drawn = generator.get_random_transform(pixels.shape)
-            made = generator.standardize(generator.apply_transform(pixels, drawn))
+            if transforms:
+                made = generator.apply_transform(made, generator.get_random_transform(made.shape))
+            if standardizes:
+                made = generator.standardize(made)
         out[n] = np.transpose(made, (1, 2, 0)) if swap else made
     return out
+
+
+@dataclass(frozen=True)
+class GeneratorFeed(DoorFeed):
+    """A feed of pictures that a generator's own methods make of those on disk.
+
+    Args:
+        generator: a legacy ImageDataGenerator.
+        transforms, standardizes: as of `through_generator`.
+    """
+
+    generator: Any = None
+    transforms: bool = True
+    standardizes: bool = True
+
+    @classmethod
+    def of(cls, feed: DoorFeed, generator: Any) -> GeneratorFeed:
+        """Whatever `feed` does, after `generator`."""
+        return cls(**{field.name: getattr(feed, field.name) for field in fields(feed)}, generator=generator)
+
+    def for_show(self, channels: int) -> Self:
+        """Transformed, but not standardized: those are pictures."""
+        return replace(super().for_show(channels), standardizes=False)
+
+    def _render(self, ready: Ready, pixels: Any) -> Any:
+        how = {"seed": self.seed, "epoch": ready.epoch, "transforms": self.transforms}
+        ids = self.chance_ids(ready.ids)
+        values = through_generator(self.generator, pixels, ids, standardizes=self.standardizes, **how)
+        return mix_images(values if self.standardizes else values / 255, ready.plan, layout="NHWC")
 
 
 def rescale(generator: Any) -> float:
