@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import crossfade as cf
-from benchmarks import peers
+from benchmarks import peers, r1_program
 from benchmarks.data_speed import memory_row, read_with_pillow
 from benchmarks.table import Section, at_most, beside_peers
 from benchmarks.timing import THREADS, Timing, Work, installed, interleave
@@ -126,7 +126,8 @@ def _later_epochs(root: Path, home: Path, size: Size, kind: Kind) -> Section:
         if theirs is not None:
             works[THEIRS] = lambda: _their_epoch(theirs, size)
         if kind.beside_r1 and installed("keras"):
-            works[R1] = peers.r1_generator(root, pictures)
+            theirs_of_r1 = r1_program.original(root, 5, subset=None)
+            works[R1] = lambda: r1_program.take(theirs_of_r1, pictures // 5)
         timings = interleave(works, size.rounds)
     timings[OURS] = timings[OURS].per(size.epochs)
     section = _judge(title, timings, pictures, bar=kind.bar)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +71,21 @@ class DoorFeed(Feed):
             return pixels[ids].astype(np.float32, copy=False)
         return super().gather(pixels, ids, epoch)
 
+    def chance_ids(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the chance of each picture is derived from: of the second stream, it is another than of the first."""
+        return ids + np.repeat([0, _SECOND], len(ids) // 2) if self.paired else ids
+
+    def for_show(self, channels: int) -> Self:
+        """The same, but in 0..1 whatever the model sees: for pictures of so many channels."""
+        return replace(
+            self,
+            function=None,
+            normalisation=Normalisation([0.0] * channels, [1.0] * channels),
+            preprocess=replace(self.preprocess, normalise="divide", normalise_by="training"),
+        )
+
     def _draw(self, ids: NDArray[np.int64], epoch: int, size: tuple[int, ...]) -> Augmentation | None:
-        if self.paired:
-            ids = ids + np.repeat([0, _SECOND], len(ids) // 2)
-        return super()._draw(ids, epoch, size)
+        return super()._draw(self.chance_ids(ids), epoch, size)
 
     def _plan(self, batch: Batch) -> Plan:
         if not self.paired:
@@ -140,13 +151,7 @@ class Source:
 
     def pictures(self, epoch: int, step: int) -> Example:
         """The same batch as pictures, (B, H, W, C) uint8, and targets."""
-        plain = self.feed.preprocess.channels(self.rows.shape[3])
-        shown = replace(
-            self.feed,
-            function=None,
-            normalisation=Normalisation([0.0] * plain, [1.0] * plain),
-            preprocess=replace(self.feed.preprocess, normalise="divide", normalise_by="training"),
-        )
+        shown = self.feed.for_show(self.feed.preprocess.channels(self.rows.shape[3]))
         images, targets = replace(self, feed=shown, channels_first=False).make(epoch, step)
         if getattr(self.rows, "dtype", np.uint8) != np.uint8:
             images = _stretched(images)

@@ -151,7 +151,8 @@ def _dense(labels: NDArray[Any], class_mode: ClassMode, count: int | None) -> tu
 
 
 def _sparse(labels: NDArray[Any], class_mode: ClassMode, count: int | None) -> tuple[NDArray[Any], int]:
-    numbers = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # of nan, which is then refused
+        numbers = labels.astype(np.int64)
     if not np.array_equal(numbers, labels) or numbers.min() < 0 or (count is not None and numbers.max() >= count):
         most = "" if count is None else f" to {count - 1}"
         raise LabelError(

@@ -23,6 +23,7 @@ from crossfade.keras._options import Workers, check_mix, check_seed
 from crossfade.keras._source import ClassMode, Example, Source
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
+from crossfade.vision.normalise import Normalisation
 
 
 class MixedDataset(keras.utils.PyDataset):
@@ -131,6 +132,11 @@ class MixedDataset(keras.utils.PyDataset):
     def filenames(self) -> list[str]:
         """Of each of the n pictures, in the order of `classes`; numbers where there are no files."""
         return [str(number) for number in self._source.ids]
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What all pictures are normalised by; of floats, or with a function of your own, it has no meaning."""
+        return self._source.feed.normalisation
 
     @property
     def mix(self) -> Policy | None:

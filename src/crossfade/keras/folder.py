@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data.cache import prepare
+from crossfade.data.fit import Size
 from crossfade.data.scan import Index
 from crossfade.data.split import Part, Split, SplitBy, first_per_class, split
 from crossfade.errors import ConfigError
@@ -36,7 +37,8 @@ class ImageFolder(MixedDataset):
 
     Args:
         directory: ``<class>/<picture>``, or ``train/<class>/...`` beside ``val/`` and ``test/``.
-        image_size: side in pixels; None takes what suits the pictures.
+        image_size: (height, width) in pixels, or the side of a square; None takes what suits the pictures.
+            `preprocess` says how they come to it: `fit` is "stretch" unless it is "crop", "pad" or "drop".
         batch_size: the last batch may be smaller.
         subset: "training" or "validation" of the `validation_split`, or of the folder's own parts, which may hold
             "test", too; None for all pictures of a folder without parts.
@@ -69,7 +71,7 @@ class ImageFolder(MixedDataset):
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        image_size: int | None = None,
+        image_size: Size | None = None,
         batch_size: int = 32,
         *,
         subset: Subset | None = None,
@@ -102,7 +104,7 @@ class ImageFolder(MixedDataset):
         ids = self.split.part(_PART_OF[subset or "training"])
         source = Source(
             cache.pixels,
-            _alphabetical(self.index, names),
+            alphabetical(self.index, names),
             ids,
             options.feed(cache.pixels, self.split.train),
             len(names),
@@ -159,6 +161,6 @@ def _split(index: Index, subset: Subset | None, share: float | None, by: SplitBy
     return done if per_class is None else first_per_class(done, index.labels, per_class)
 
 
-def _alphabetical(index: Index, names: list[str]) -> NDArray[np.int64]:
+def alphabetical(index: Index, names: list[str]) -> NDArray[np.int64]:
     """(N,) labels as numbers in `names`: the index counts 2 before 10."""
     return np.array([names.index(name) for name in index.classes], np.int64)[index.labels]
