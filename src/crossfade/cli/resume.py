@@ -120,7 +120,8 @@ def _reopen(run: Path, data: Path, threads: int | None) -> tuple[dict[str, Any],
     """The table of a run, its configuration and its bench, on the device and in the precision it began with."""
     from crossfade.cli.progress import say
     from crossfade.cli.work import open_pictures_with_bar
-    from crossfade.training.resume import recorded
+    from crossfade.training.record import own_root
+    from crossfade.training.resume import recorded, tell_moved
     from crossfade.training.run import open_bench
 
     table, config, notes = recorded(run)
@@ -128,7 +129,11 @@ def _reopen(run: Path, data: Path, threads: int | None) -> tuple[dict[str, Any],
         say(note)
     if threads is not None:
         config = replace(config, threads=threads)
-    return table, config, open_bench(open_pictures_with_bar(data, config), config)
+    pictures = open_pictures_with_bar(data, config)
+    if data.absolute() != own_root(run):
+        tell_moved(run, pictures)
+        say(f"the record of {run} says from now on that its pictures are in {data}")
+    return table, config, open_bench(pictures, config)
 
 
 def _read_command(run: Path) -> dict[str, Any]:

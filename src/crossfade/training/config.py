@@ -19,6 +19,7 @@ from crossfade.errors import ConfigError, check_known
 from crossfade.vision.preprocess import Preprocess
 
 if TYPE_CHECKING:
+    from crossfade.mixing.policy import Policy
     from crossfade.vision.augment import Augment
 
 
@@ -144,6 +145,16 @@ class RunConfig:
         base = preset(self.augment) if isinstance(self.augment, str) else augment_from(self.augment)
         given = {"flip": self.flip, "pad": self.pad}
         return replace(base, **{name: value for name, value in given.items() if value is not None})
+
+    def policy(self) -> Policy:
+        """How training pictures are mixed.
+
+        Raises:
+            ConfigError: `mix` names no method, or with `alpha` it is refused.
+        """
+        from crossfade.mixing.registry import policy_from_spec
+
+        return policy_from_spec(self.mix, {"alpha": self.alpha})
 
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value, `preprocess` a table; None where a default depends on the pictures."""

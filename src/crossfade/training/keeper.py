@@ -39,6 +39,34 @@ def metric_of(name: str | None, classes: int, labels: Mapping[str, NDArray[np.in
     return METRICS[name or ("auc" if classes == 2 and not lacking else "accuracy")]
 
 
+def chosen_on_validation(epoch: str, patience: int | None, schedule: str | None) -> str:
+    """What validation pictures chose in a training, in words; "" for nothing.
+
+    Args:
+        epoch: whose weights are judged, "best" or "last".
+        patience, schedule: of its configuration.
+    """
+    chosen = {
+        "the best epoch": epoch == "best",
+        "when to stop": patience is not None,
+        "when to lower the learning rate": schedule == "plateau",
+    }
+    return " and ".join(what for what, so in chosen.items() if so)
+
+
+def flattery(judged: Mapping[str, Any], patience: int | None, schedule: str | None) -> str:
+    """What is to be said of scores on pictures that chose something themselves; "" where they did not.
+
+    Args:
+        judged: with "part" and "epoch", as the summaries of trainings and comparisons have them.
+        patience, schedule: of the configuration.
+    """
+    chosen = chosen_on_validation(str(judged.get("epoch")), patience, schedule)
+    if judged.get("part") != "val" or not chosen:
+        return ""
+    return f"the validation pictures chose {chosen}, which flatters what is measured on them"
+
+
 class Keeper:
     """Follows a metric over the epochs of one training.
 
@@ -82,6 +110,11 @@ class Keeper:
         return False
 
     @property
+    def best_epoch(self) -> int:
+        """The best so far, from 1 on."""
+        return int(self._best["epoch"])
+
+    @property
     def stops(self) -> bool:
         """Whether nothing improved for so long that the training is to end here."""
         return self._patience is not None and self._flat >= self._patience
@@ -94,7 +127,7 @@ class Keeper:
         """{"best_epoch", "val": scores of the best epoch, "last": of the last, "stopped_early": epoch, if it was}."""
         epoch = self._last["epoch"]
         early = {"stopped_early": epoch} if self.stops and epoch < self._epochs else {}
-        return {"best_epoch": self._best["epoch"], "val": self._best["val"], "last": self._last["val"], **early}
+        return {"best_epoch": self.best_epoch, "val": self._best["val"], "last": self._last["val"], **early}
 
     def state(self) -> dict[str, Any]:
         """All it remembers, as JSON can hold it."""

@@ -41,13 +41,20 @@ def last_whole(folder: Path, config: RunConfig) -> checkpoint.Checkpoint | None:
     One of a training with another configuration is passed over, as where folders were copied from run to run.
 
     With it must stand the weights of the best epoch that it speaks of: they are not to be had again from it.
+
+    Raises:
+        ConfigError: no checkpoint here is of this configuration: it was changed since.
     """
     last, best = folder / "checkpoints" / "last", folder / "checkpoints" / "best"
 
     def is_ours(one: checkpoint.Checkpoint) -> bool:
         return not _differing(one.state.get("config", {}), config.as_dict())
 
-    for found in checkpoint.standing(last):
+    whole = list(checkpoint.standing(last))
+    others = [_differing(one.state["config"], config.as_dict()) for one in whole if "config" in one.state]
+    if others and all(others):
+        raise _other_options(others[0], f"{folder / 'config.toml'}, which was changed since")
+    for found in whole:
         if not is_ours(found) or "optimizer" not in found.tensors:
             log.warning("%s cannot be used: it is no checkpoint that this training could go on from.", found.folder)
             continue
@@ -78,12 +85,16 @@ def check_same(folder: Path, config: RunConfig | Mapping[str, Any], pictures: Pi
     """
     table = config.as_dict() if isinstance(config, RunConfig) else config
     if odd := _differing(read_toml(folder / "config.toml"), table):
-        found = ", ".join(f"{key} {now!r} for {then!r}" for key, (then, now) in list(odd.items())[:_FEW])
-        raise ConfigError(
-            f"resume: a training goes on with the options it began with. Got {found} in {folder}. "
-            "Leave them, or train into another folder."
-        )
+        raise _other_options(odd, str(folder))
     check_pictures(folder, pictures)
+
+
+def _other_options(odd: Mapping[str, tuple[Any, Any]], where: str) -> ConfigError:
+    found = ", ".join(f"{key} {now!r} for {then!r}" for key, (then, now) in list(odd.items())[:_FEW])
+    return ConfigError(
+        f"resume: a training goes on with the options it began with. Got {found} in {where}. "
+        "Leave them as they were, or train into another folder."
+    )
 
 
 def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -122,6 +133,19 @@ def check_pictures(folder: Path, pictures: Pictures) -> None:
             f"resume: the pictures must be those the run began with. Got {found} in {index.root}. "
             "Bring them back as they were, or train again."
         )
+
+
+def tell_moved(folder: Path, pictures: Pictures) -> None:
+    """Write into a run's record, and those of the trainings in it, where its pictures are now.
+
+    Raises:
+        DataError: they are not those the run began with.
+    """
+    check_pictures(folder, pictures)
+    root = str(pictures.index.root)
+    for name, key in (("command.json", "data"), ("data.json", "root")):
+        for path in folder.rglob(name):
+            record.write_json(path, {**record.read_json(path), key: root})
 
 
 def _some(names: Sequence[str]) -> str:
