@@ -5,11 +5,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m
 
-.PHONY: help demo test check bench slow results clean
+# The oldest Keras 3 and JAX that pyproject.toml states; TensorFlow and PyTorch are those of constraints.txt.
+OLDEST := keras==3.8.0 jax==0.5.3 jaxlib==0.5.3
+DOOR   := tests/unit/keras
+
+.PHONY: help demo test test-keras-oldest check bench slow results clean
 help:
 	@echo "make demo    does mixing help on 1,797 handwritten digits? table and page, a few minutes in all"
 	@echo "make test    all tests            make check   lint, types, layers"
 	@echo "make bench   speed beside peers   make slow    the tests that loop, in full"
+	@echo "make test-keras-oldest   the Keras door on the oldest Keras 3 we support, on every backend"
 	@echo "make results DATA=folder   the recipes in full, some hours on two cores"
 	@echo "make clean   removes the virtual environment and what make wrote"
 
@@ -18,6 +23,12 @@ demo: .venv/.stamps/workbench
 
 test: .venv/.stamps/dev
 	$(RUN) pytest
+	for backend in jax tensorflow; do KERAS_BACKEND=$$backend $(RUN) pytest $(DOOR) || exit; done
+
+test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
+	export PYTHONPATH=$(CURDIR)/$(VENV)/keras-oldest; \
+	$(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__" || exit; \
+	for backend in torch jax tensorflow; do KERAS_BACKEND=$$backend $(RUN) pytest $(DOOR) || exit; done
 
 check: .venv/.stamps/dev
 	$(BIN)/ruff check .
@@ -39,14 +50,24 @@ results: .venv/.stamps/workbench
 	$(BIN)/crossfade train $(DATA)/cifar10 -c recipes/fast-cifar10.toml --out runs/fast-cifar10
 
 # uv installs the same wheels in seconds where it is there; pip does wherever Python is.
+define install
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1); \
+	else \
+	  $(RUN) pip install --quiet --disable-pip-version-check $(1); \
+	fi
+endef
+
 .venv/.stamps/%: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[$*]'; \
-	else \
-	  $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'; \
-	fi
+	$(call install,--constraint constraints.txt --editable '.[$*]')
 	@mkdir -p $(@D) && touch $@
+
+# Beside the environment, without their dependencies, which are those of .[dev].
+.venv/.stamps/keras-oldest: Makefile | .venv/.stamps/dev
+	@rm -rf $(VENV)/keras-oldest
+	$(call install,--no-deps --target $(VENV)/keras-oldest $(OLDEST))
+	@touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

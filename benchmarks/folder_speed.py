@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 import crossfade as cf
-from benchmarks import peers
+from benchmarks import peers, r1_program
 from benchmarks.data_speed import memory_row, read_with_pillow
 from benchmarks.table import Section, at_most, beside_peers
 from benchmarks.timing import THREADS, Timing, Work, installed, interleave
 from crossfade.data import Loader, prepare, scan
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.vision.augment import Augment
 from crossfade.vision.normalise import Normalisation
 
@@ -126,7 +126,8 @@ def _later_epochs(root: Path, home: Path, size: Size, kind: Kind) -> Section:
         if theirs is not None:
             works[THEIRS] = lambda: _their_epoch(theirs, size)
         if kind.beside_r1 and installed("keras"):
-            works[R1] = peers.r1_generator(root, pictures)
+            theirs_of_r1 = r1_program.original(root, 5, subset=None)
+            works[R1] = lambda: r1_program.take(theirs_of_r1, pictures // 5)
         timings = interleave(works, size.rounds)
     timings[OURS] = timings[OURS].per(size.epochs)
     section = _judge(title, timings, pictures, bar=kind.bar)
@@ -167,8 +168,8 @@ def _judge(title: str, timings: dict[str, Timing], pictures: int, *, bar: float)
 # ------------------------------------------------------------------------------------------------------- ours
 
 
-def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loader[Any], Feed]:
-    feed = Feed(
+def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loader[Any], DeviceFeed]:
+    feed = DeviceFeed(
         normalisation=Normalisation(list(peers.MEAN), list(peers.STD)),
         device=torch.device("cpu"),
         policy=cf.MixUp(1.0),
@@ -181,7 +182,7 @@ def _our_loader(labels: Any, pixels: Any, size: Size, kind: Kind) -> tuple[Loade
     return loader, feed
 
 
-def _our_epoch(loader: Loader[Any], feed: Feed, epoch: int, size: Size) -> None:
+def _our_epoch(loader: Loader[Any], feed: DeviceFeed, epoch: int, size: Size) -> None:
     classes = int(loader.labels.max()) + 1
     for ready in loader.epoch(epoch):
         images, labels = feed.to_device(ready)

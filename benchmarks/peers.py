@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -190,27 +189,3 @@ _NORMALISERS = {
     "kornia": _kornia_normalise,
     "keras": _keras_normalise,
 }
-
-
-def r1_generator(root: Path, pictures: int) -> Work:
-    """R1's way, with its own parameters: two shuffled Keras iterators over the folder, a lambda for each sample."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    from keras.src.legacy.preprocessing.image import ImageDataGenerator
-
-    augment = ImageDataGenerator(
-        rescale=1 / 255, rotation_range=5, width_shift_range=0.05, shear_range=0.05, brightness_range=(1, 1.3),
-        horizontal_flip=True, fill_mode="nearest",
-    )  # fmt: skip
-    batch, rng = 5, np.random.default_rng(0)
-    streams = [augment.flow_from_directory(root, target_size=(150, 150), batch_size=batch) for _ in range(2)]
-
-    def epoch() -> None:
-        for _ in range(pictures // batch):
-            (x, y), (x2, y2) = (next(stream) for stream in streams)
-            if len(x) != len(x2) or len(x) != batch:  # the ragged last batch breaks R1; here it is passed over
-                continue
-            lam = rng.beta(0.2, 0.2, batch)
-            wide = lam[:, None, None, None]
-            _mixed = wide * x + (1 - wide) * x2, lam[:, None] * y + (1 - lam[:, None]) * y2
-
-    return epoch

@@ -33,6 +33,7 @@ class Stream(IntEnum):
     ROBUSTNESS = 9
     TUNE = 10
     LAYER = 11
+    PARTNERS = 12
 
 
 def seed_sequence(seed: int, *path: int) -> np.random.SeedSequence:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments.compare import Comparison, arm_folder, compare, summarise
+from crossfade.experiments.compare import compare
+from crossfade.experiments.comparison import Comparison, arm_folder, summarise
 from crossfade.report import write_report
 from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig

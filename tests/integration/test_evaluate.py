@@ -96,6 +96,21 @@ def test_validation_pictures_judge_no_temperature_they_fitted(mine: Path) -> Non
     assert any("trained on is not known" in note for note in judged(mine)["data"]["notes"])
 
 
+def test_groups_that_the_run_was_split_by_are_resampled_whole(mine: Path, corners: Path, tmp_path: Path) -> None:
+    plain = judged(mine)["metrics"]["accuracy"]["ci95"]
+    config = (mine / "config.toml").read_text()
+    (mine / "config.toml").write_text("group = '/0(.)'\n" + config)
+    found = judged(mine)
+    assert found["metrics"]["accuracy"]["ci95"] != plain
+    count = len({path.split("/")[1][:2] for path in paths_of(mine, "val")})
+    assert f"not pictures; there are {count} here" in str(found["data"]["notes"])
+    for name in ("corner0", "corner1"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+        shutil.copy(corners / name / "000.png", tmp_path / "elsewhere" / name / "new.png")
+    found = judged(mine, tmp_path / "elsewhere", with_trained=True)
+    assert any("matches no path here" in note for note in found["data"]["notes"])
+
+
 def test_a_copy_of_the_folder_gives_the_same_pictures_by_their_content(
     mine: Path, corners: Path, tmp_path: Path
 ) -> None:

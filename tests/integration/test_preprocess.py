@@ -21,7 +21,7 @@ from crossfade.models.small import Cnn4
 from crossfade.training import checkpoint
 from crossfade.training.config import resolve
 from crossfade.training.dataset import open_pictures
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.predict import load_run
 from crossfade.training.record import make_folder
 from crossfade.training.run import choose_normalisation, open_bench, train_one
@@ -138,7 +138,7 @@ def test_each_picture_is_augmented_normalised_by_itself_and_then_mixed(how: Any)
     batch = Batch(images, np.arange(5), np.arange(5), 0, 0)
     policy, augment = policy_from_spec("mixup:alpha=1.0"), Augment(flip=True)
     display = preprocess.normalisation(np.zeros((3, 256), np.int64))
-    feed = Feed(display, torch.device("cpu"), preprocess, policy, augment, seed=3)
+    feed = DeviceFeed(display, preprocess, policy, augment, seed=3, device=torch.device("cpu"))
     ready = feed.prepare(batch)
     drawn = augment.draw(batch.ids, seed=3, epoch=0, size=(8, 8))
     assert isinstance(drawn, Augmentation)

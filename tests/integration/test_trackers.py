@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
+import signal
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from crossfade.cli import run as command_line
-from crossfade.errors import ConfigError, MissingExtra
+from crossfade.errors import ConfigError, MissingExtra, TrainingError
 from crossfade.training import trackers
 from crossfade.training.callbacks import Callback, Step
 from crossfade.training.checkpoint import load, tensors_digest
@@ -20,6 +22,7 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
 from crossfade.training.record import make_folder, read_json
 from crossfade.training.run import Bench, open_bench, train_one
+from crossfade.training.signals import Interruption
 from crossfade.training.trackers import (
     LOSS_EVERY,
     STEP_LOSS,
@@ -224,25 +227,37 @@ def test_a_server_that_is_gone_ends_no_training(bench: Bench, tmp_path: Path, mo
     assert said[0].startswith("mlflow: ")
 
 
-def test_a_training_that_goes_on_goes_on_in_its_run(bench: Bench, tmp_path: Path) -> None:
+def failing(error: BaseException) -> None:
+    raise error
+
+
+ENDS = {
+    "error": (lambda: failing(TrainingError("the loss is nan")), TrainingError, "FAILED"),
+    "bug": (lambda: failing(ZeroDivisionError()), ZeroDivisionError, "FAILED"),
+    "signal": (lambda: os.kill(os.getpid(), signal.SIGTERM), Interruption, "KILLED"),
+    "second signal": (lambda: failing(KeyboardInterrupt()), KeyboardInterrupt, "KILLED"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_training_that_goes_on_goes_on_in_its_run(bench: Bench, tmp_path: Path, end: str) -> None:
     from mlflow import MlflowClient
 
-    class Stop(Exception):
-        pass
+    act, error, status = ENDS[end]
 
     class Enough(Callback):
         def on_epoch(self, line) -> None:
             if line["epoch"] == 2:
-                raise Stop
+                act()
 
     run = tmp_path / "run"
     make_folder(run, force=False)
     told = open_trackers(["mlflow"], run, complain)
-    with pytest.raises(Stop):
+    with pytest.raises(error):
         train_one(bench, CONFIG, run, callbacks=[*told, Enough()])
     named = read_json(run / "mlflow.json")
     client = MlflowClient(tracking_uri=named["tracking_uri"])
-    assert client.get_run(named["run_id"]).info.status == "KILLED"
+    assert client.get_run(named["run_id"]).info.status == status
     train_one(bench, CONFIG, run, callbacks=open_trackers(["mlflow"], run, complain), resume=True)
     assert read_json(run / "mlflow.json") == named
     assert client.get_run(named["run_id"]).info.status == "FINISHED"

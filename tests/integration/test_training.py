@@ -18,6 +18,7 @@ from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import count_values, open_pictures
 from crossfade.training.keeper import Keeper
+from crossfade.training.loop import Training
 from crossfade.training.metrics import METRICS, scores
 from crossfade.training.predict import load_run
 from crossfade.training.record import make_folder
@@ -227,6 +228,25 @@ def test_last_epoch_is_judged_where_validation_is_all_there_is(corners: Path, tm
     summary = run(corners, tmp_path / "run")
     assert summary["judged"]["epoch"] == "last"
     assert summary["judged"]["accuracy"] == lines(tmp_path / "run")[-1]["val"]["accuracy"]
+
+
+@pytest.mark.parametrize("choose", ["best", "last"])
+def test_validation_is_looked_at_once_an_epoch(
+    corners: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choose: str
+) -> None:
+    """And what is judged in the end is what the chosen epoch was found to be."""
+    real, looks = Training.evaluate, []
+    monkeypatch.setattr(Training, "evaluate", lambda self, part: looks.append(part) or real(self, part))
+    summary = run(corners, tmp_path / "run", choose=choose, epochs=4)
+    assert looks == ["val"] * 4
+    assert summary["best_epoch"] < 4
+    line = lines(tmp_path / "run")[summary["best_epoch"] - 1 if choose == "best" else -1]
+    assert summary["judged"] == {"part": "val", "epoch": choose, "metric": "accuracy", **line["val"]}
+    paths = read_parts(tmp_path / "run", "val")
+    found = load_run(tmp_path / "run", name=choose).predict([corners / path for path in paths])
+    matrix = np.zeros((3, 3), int)
+    np.add.at(matrix, ([int(path[len("corner")]) for path in paths], [one.probabilities.argmax() for one in found]), 1)
+    assert json.loads((tmp_path / "run" / "confusion.json").read_text())["matrix"] == matrix.tolist()
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_batch(corners: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def compare(
             raise ConfigError(f"compare: takes {instead}, not {key}. Got {key} = {extra[key]!r} in {config}.")
 
     from crossfade.cli.work import open_bench_into, run_comparison
-    from crossfade.experiments.compare import Comparison
+    from crossfade.experiments.comparison import Comparison
 
     arms = arm or arms_of(extra.get("arm", DEFAULT_ARMS))
     comparison = Comparison(arms, seeds_of(seeds or extra.get("seeds", DEFAULT_SEEDS)), settings)

@@ -20,7 +20,7 @@ def demo(
     from crossfade.cli.options import free_folder, seeds_of
     from crossfade.cli.progress import say
     from crossfade.cli.work import open_bench_into, run_comparison
-    from crossfade.experiments.compare import Comparison
+    from crossfade.experiments.comparison import Comparison
     from crossfade.experiments.demo import write_digits
     from crossfade.training.config import RunConfig
 

@@ -29,13 +29,12 @@ def doctor(
     settings, _ = read_config(config, flags)
 
     from crossfade.cli.work import open_pictures_with_bar
-    from crossfade.mixing.registry import policy_from_spec
     from crossfade.models.registry import check_name
     from crossfade.training.doctor import examine
     from crossfade.training.run import open_bench
 
     check_name(settings.model)
-    policy_from_spec(settings.mix)
+    settings.policy()
     bench = open_bench(open_pictures_with_bar(data, settings), settings)
     found = examine(bench, settings, data, seconds=seconds)
     print(json.dumps(found.as_dict(), indent=1) if as_json else describe(found))

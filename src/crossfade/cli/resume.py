@@ -32,6 +32,11 @@ def resume(
     """
     command = _read_command(run)
     kinds = {"train": _train, "compare": _compare, "check": _check, "lr": _lr, "ablate": _ablate, "tune": _tune}
+    if command["kind"] == "fit":
+        raise ConfigError(
+            f"resume: a training by Keras is gone on with in its own program. Got {run}. "
+            "Fit there with initial_epoch, and RunRecorder(..., resume=True)."
+        )
     if command["kind"] not in kinds:
         raise ConfigError(
             f"resume: goes on with {' or '.join(kinds)}. Got {run}, made by crossfade {command['kind']}. "
@@ -42,7 +47,7 @@ def resume(
 
 def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
     from crossfade.cli.work import run_training
-    from crossfade.training.resume import finished
+    from crossfade.training.record import finished
 
     if finished(run) is not None:
         return _say_finished(run)
@@ -53,7 +58,7 @@ def _train(run: Path, command: dict[str, Any], data: Path, threads: int | None) 
 
 def _compare(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> None:
     from crossfade.cli.work import run_comparison
-    from crossfade.experiments.compare import Comparison, is_finished
+    from crossfade.experiments.comparison import Comparison, is_finished
     from crossfade.training.resume import recorded
 
     table, _, _ = recorded(run)
@@ -115,7 +120,8 @@ def _reopen(run: Path, data: Path, threads: int | None) -> tuple[dict[str, Any],
     """The table of a run, its configuration and its bench, on the device and in the precision it began with."""
     from crossfade.cli.progress import say
     from crossfade.cli.work import open_pictures_with_bar
-    from crossfade.training.resume import recorded
+    from crossfade.training.record import own_root
+    from crossfade.training.resume import recorded, tell_moved
     from crossfade.training.run import open_bench
 
     table, config, notes = recorded(run)
@@ -123,7 +129,11 @@ def _reopen(run: Path, data: Path, threads: int | None) -> tuple[dict[str, Any],
         say(note)
     if threads is not None:
         config = replace(config, threads=threads)
-    return table, config, open_bench(open_pictures_with_bar(data, config), config)
+    pictures = open_pictures_with_bar(data, config)
+    if data.absolute() != own_root(run):
+        tell_moved(run, pictures)
+        say(f"the record of {run} says from now on that its pictures are in {data}")
+    return table, config, open_bench(pictures, config)
 
 
 def _read_command(run: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from crossfade.cli.work import open_bench_into, report_and_say
 from crossfade.experiments.ablate import Ablation, ablate, size_name
 from crossfade.experiments.checking.check import Check, check
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
-from crossfade.mixing.registry import policy_from_spec
 from crossfade.report.tables import aligned, ascii_only
 from crossfade.report.words import line, losses, plural, scored
 from crossfade.training.callbacks import Callback, Watch
@@ -24,7 +23,6 @@ from crossfade.training.run import Bench
 
 def open_step(kind: str, data: Path, config: RunConfig, folder: Path, *, force: bool) -> Bench:
     """The bench of a new folder, in which stands what was asked for."""
-    policy_from_spec(config.mix, {"alpha": config.alpha})
     return open_bench_into(data, config, folder, kind, ["crossfade", *sys.argv[1:]], force=force)
 
 

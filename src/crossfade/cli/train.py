@@ -32,10 +32,8 @@ def train(
     settings, extra = read_config(config, flags, also=("track",))
 
     from crossfade.cli.work import open_bench_into, run_training
-    from crossfade.mixing.registry import policy_from_spec
     from crossfade.training.record import write_json
 
-    policy_from_spec(settings.mix)
     trackers = trackers_of(track or extra.get("track"))
     folder = check_outside(out or free_name(data, "train"), data)
     command = ["crossfade", *sys.argv[1:]]

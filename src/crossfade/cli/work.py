@@ -11,14 +11,15 @@ from crossfade.cli.options import is_below
 from crossfade.cli.progress import bar, epoch_line, printable, say
 from crossfade.data.twins import tell
 from crossfade.errors import ConfigError
-from crossfade.experiments.compare import Comparison, compare
+from crossfade.experiments.compare import compare
+from crossfade.experiments.comparison import Comparison
 from crossfade.models.registry import check_name
 from crossfade.report import summary_table, write_report
 from crossfade.report.words import scored
 from crossfade.training.callbacks import Callback, Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
-from crossfade.training.keeper import chosen_metric
+from crossfade.training.keeper import chosen_metric, flattery
 from crossfade.training.metrics import METRICS
 from crossfade.training.record import check_folder, make_folder, write_command
 from crossfade.training.run import Bench, build_model, open_bench, train_one
@@ -63,6 +64,7 @@ def open_bench_into(
     In it stands which `kind` of command was typed, which is what `crossfade resume` goes by.
     """
     check_name(config.model)
+    config.policy()
     if is_below(data, folder):
         raise ConfigError(
             f"out: {folder} holds the folder of pictures, {data}, and a run needs a folder of its own. "
@@ -95,6 +97,8 @@ def run_training(
     if "stopped_early" in summary:
         say(f"stopped after epoch {summary['stopped_early']}: {metric.title} was best in epoch {summary['best_epoch']}")
     print(f"{judged['part']} {told} ({judged['epoch']} epoch), {summary['seconds']:.1f} s")
+    if note := flattery(judged, config.patience, config.schedule):
+        print(note)
     page = report_and_say(folder)
     for tracker in listeners:
         tracker.attach([page, folder / "figures"])
@@ -126,6 +130,8 @@ def run_comparison(
         summary = compare(bench, comparison, folder, commands=[shlex.join(command)], on_run=on_run, resume=resume)
     say("")
     print(summary_table(summary))
+    if note := flattery(summary, comparison.config.patience, comparison.config.schedule):
+        print(note)
     report_and_say(folder)
 
 

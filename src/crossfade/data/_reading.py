@@ -6,6 +6,7 @@ among them). This module loads nothing but NumPy and the decoders, since helpers
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import sys
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from crossfade.data.decode import Decoder, read_header
 from crossfade.data.files import read_below
-from crossfade.data.fit import Fit, to_row
+from crossfade.data.fit import Fit, Size, sides, to_row
 from crossfade.data.refusal import RefusedPicture
 from crossfade.data.rows import Pixels
 from crossfade.data.sketch import SKETCH_BYTES, Sketcher, is_regular, sketch_rows
@@ -39,7 +40,7 @@ class Job:
     Attributes:
         what: "hash" reads and hashes; "header" also reads sizes; "decode" decodes fully (and writes rows).
         prefix: stands before every name; ends with a separator.
-        output: file that row i is written into, at `offset + i * size * size * channels`; or None.
+        output: file that row i is written into, at `offset + i * row_bytes`; or None.
         stamps: whether sizes and times of the files are noted, too.
     """
 
@@ -48,14 +49,14 @@ class Job:
     max_pixels: int
     output: str | None = None
     offset: int = 0
-    size: int = 0
+    size: Size = 0
     channels: int = 3
     fit: Fit = "stretch"
     stamps: bool = False
 
     @property
     def row_bytes(self) -> int:
-        return self.size * self.size * self.channels if self.output else 0
+        return math.prod(sides(self.size)) * self.channels if self.output else 0
 
 
 @dataclass
@@ -145,7 +146,7 @@ class Reader:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.rows = np.zeros((0, job.size, job.size, job.channels), np.uint8)
+        self.rows = np.zeros((0, *sides(job.size), job.channels), np.uint8)
         self.sketcher = Sketcher()
         self.alike: list[int] = []  # rows of the chunk that hold a picture as it was decoded
         self.output = self.folder = None

@@ -1,6 +1,6 @@
 """The files of one cache, and whether they are what was written.
 
-    pixels.npy   (N, size, size, channels) uint8; any program that reads .npy can read it. Not there where the
+    pixels.npy   (N, height, width, channels) uint8; any program that reads .npy can read it. Not there where the
                  pictures are decoded each time they are needed
     sums.npy     (N,) uint32, the CRC-32 of each picture
     shapes.npy   (M, 3) int32 height, width, channels of all M files; zeros where a file is refused
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data._reading import DIGEST_BYTES, Findings, row_sums
-from crossfade.data.fit import Fit
+from crossfade.data.fit import Fit, Size, sides
 from crossfade.data.rows import Pixels
 from crossfade.data.sketch import SKETCH_BYTES
 
@@ -50,7 +50,7 @@ class Notes:
         stored: whether the pixels are kept.
     """
 
-    size: int
+    size: Size
     channels: int
     fit: Fit
     found: Findings
@@ -64,7 +64,7 @@ class Notes:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Of the pixels."""
-        return len(self.kept), self.size, self.size, self.channels
+        return (len(self.kept), *sides(self.size), self.channels)
 
     def write(self, folder: Path) -> None:
         """Write everything but the pixels."""
@@ -93,7 +93,8 @@ def read_notes(folder: Path, files: int) -> Notes | None:
         )
         said = meta.pop("notes")
         found = Findings(digests, shapes, sums, sketches, meta["refused"])
-        notes = Notes(meta["size"], meta["channels"], meta["fit"], found, meta["stored"])
+        size = tuple(meta["size"]) if isinstance(meta["size"], list) else meta["size"]
+        notes = Notes(size, meta["channels"], meta["fit"], found, meta["stored"])
         whole = (
             meta["version"] == VERSION
             and shapes.shape == (files, 3)

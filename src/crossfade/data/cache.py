@@ -1,8 +1,9 @@
 """The decoded pictures on disk: one memory-mapped uint8 array that later runs open at once.
 
 A cache is a folder ``<listing>-<content>-<size>x<channels>`` below the cache directory; `_store` says what is in
-it. <listing> is a hash of the files' paths and of what was asked for, <content> of their bytes, so a cache can only
-be found for exactly the pictures it was made from. It is built under a temporary name and renamed when it is whole.
+it, and rectangles have ``<height>x<width>`` for a size. <listing> is a hash of the files' paths and of what was asked
+for, <content> of their bytes, so a cache can only be found for exactly the pictures it was made from. It is built under
+a temporary name and renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,7 +26,7 @@ from crossfade.data._crew import Crew, Progress
 from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
 from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
-from crossfade.data.fit import Fit, check_fit
+from crossfade.data.fit import Fit, Size, check_fit, sides
 from crossfade.data.listing import Listing, list_folder
 from crossfade.data.onthefly import Decoded
 from crossfade.data.refusal import MAX_PIXELS
@@ -44,11 +46,11 @@ class Cache:
     """Decoded pictures, in the order of the index.
 
     Attributes:
-        pixels: (N, size, size, channels) uint8: a read-only memory map; `OnDisk` where that is larger than half of the
-            memory, or `Decoded` where there is no room for it at all.
-        size: side in pixels.
+        pixels: (N, height, width, channels) uint8: a read-only memory map; `OnDisk` where that is larger than half of
+            the memory, or `Decoded` where there is no room for it at all.
+        size: side of a square in pixels, or (height, width).
         channels: 1 or 3.
-        fit: how pictures became square, see `fit_square`.
+        fit: how pictures came to that size, see `fit_to`.
         key: names the files, their content, the size, the channels and the code version.
         folder: where it is on disk.
         reused: True if it was there already.
@@ -56,7 +58,7 @@ class Cache:
     """
 
     pixels: Pixels | OnDisk | Decoded
-    size: int
+    size: Size
     channels: int
     fit: Fit
     key: str
@@ -73,7 +75,7 @@ class Cache:
 def prepare(
     root: str | os.PathLike[str],
     *,
-    size: int | None = None,
+    size: Size | None = None,
     channels: int | None = None,
     fit: Fit = "stretch",
     cache_dir: str | os.PathLike[str] | None = None,
@@ -90,10 +92,10 @@ def prepare(
 
     Args:
         root: as for `scan`.
-        size: side in pixels; None keeps the size if all pictures are squares of one size up to 128, else takes the
-            median short side rounded down to a multiple of 16, within 16..128.
+        size: side of a square in pixels, or (height, width); None keeps the size if all pictures are squares of one
+            size up to 128, else takes the median short side rounded down to a multiple of 16, within 16..128.
         channels: 1 or 3; None takes 1 if all pictures are grey.
-        fit: how pictures become square, see `fit_square`; "drop" needs a size, and refuses what is smaller.
+        fit: how pictures come to that size, see `fit_to`; "drop" needs a size, and refuses what is smaller.
         cache_dir: None takes $CROSSFADE_CACHE, $XDG_CACHE_HOME/crossfade or ~/.cache/crossfade.
         max_pixels: larger pictures are refused.
         trust: how files are known to be the same as before: "content" reads and hashes them all, "mtime" compares
@@ -111,8 +113,6 @@ def prepare(
     check_fit(fit)
     if fit == "drop" and size is None:
         raise ConfigError('prepare: fit="drop" needs a size. Got size=None. Pass size=100, say.')
-    if size is not None and size < 1:
-        raise ConfigError(f"prepare: size is a side in pixels, at least 1. Got {size}. Pass size=32, say.")
     if channels not in (None, 1, 3):
         raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colours.")
     if trust not in get_args(Trust):
@@ -120,7 +120,7 @@ def prepare(
     with Crew(workers) as crew:
         listing = list_folder(root, crew.expect)
         home = cache_home(cache_dir, listing.root)
-        wanted = _Wanted(size, channels, fit, max_pixels)
+        wanted = _Wanted(_checked(size), channels, fit, max_pixels)
         shelf = _Shelf(home, listing, wanted, trust, bound, crew, progress)
         return shelf.find() or shelf.build()
 
@@ -129,12 +129,12 @@ def prepare(
 class _Wanted:
     """What the caller asked for; None is to be chosen from the pictures."""
 
-    size: int | None
+    size: Size | None
     channels: int | None
     fit: Fit
     max_pixels: int
 
-    def choose(self, shapes: NDArray[np.int32]) -> tuple[int, int]:
+    def choose(self, shapes: NDArray[np.int32]) -> tuple[Size, int]:
         """(size, channels) for the accepted pictures' (height, width, channels)."""
         shapes = shapes[shapes[:, 0] > 0]
         size, channels = self.size, self.channels
@@ -143,6 +143,19 @@ class _Wanted:
         if size is None:
             size = _choose_size(shapes)
         return size, channels
+
+
+def _checked(size: Size | None) -> Size | None:
+    """The size as a cache is named by it: of a square, the side."""
+    if size is None:
+        return None
+    given = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(given) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in given):
+        raise ConfigError(
+            f"prepare: size is a side in pixels, at least 1, or (height, width). Got {size}. Pass size=32, say."
+        )
+    height, width = (int(side) for side in given)
+    return height if height == width else (height, width)
 
 
 def _choose_size(shapes: NDArray[np.int32]) -> int:
@@ -272,7 +285,7 @@ class _Shelf:
                     _store.write_stamps(folder, self.listing.root, notes.found.stamps)
                 content = _store.content_of(notes.found)
                 kind = "" if notes.stored else "-notes"
-                final = self.home / f"{self.name}-{content}-{notes.size}x{notes.channels}{kind}"
+                final = self.home / f"{self.name}-{content}-{_written(notes.size)}x{notes.channels}{kind}"
                 return self._publish(folder, final, notes, index)
         except OSError as error:
             raise cannot_write(error) from error
@@ -315,12 +328,12 @@ class _Shelf:
             "Run again when the folder is at rest."
         )
 
-    def _has_room(self, size: int, channels: int) -> bool:
+    def _has_room(self, size: Size, channels: int) -> bool:
         """Whether the pixels of all files may be stored."""
         bound = shutil.disk_usage(self.home).free // 2 if self.bound is None else self.bound
-        return len(self.listing.paths) * size * size * channels <= bound
+        return len(self.listing.paths) * prod(sides(size)) * channels <= bound
 
-    def _guess(self) -> tuple[int, int]:
+    def _guess(self) -> tuple[Size, int]:
         """Size and channels from a few files if they are alike, else from the headers of all."""
         if self.wanted.size is not None and self.wanted.channels is not None:
             return self.wanted.size, self.wanted.channels
@@ -333,7 +346,7 @@ class _Shelf:
 
     # ------------------------------------------------------------------------------------------------- common
 
-    def _job(self, what: str, output: Path | None = None, size: int = 0, channels: int = 3) -> Job:
+    def _job(self, what: str, output: Path | None = None, size: Size = 0, channels: int = 3) -> Job:
         return Job(
             what,
             self.listing.prefix,
@@ -360,6 +373,10 @@ class _Shelf:
     def _tell_all(self) -> None:
         if self.progress is not None:
             self.progress(len(self.listing.paths), len(self.listing.paths))
+
+
+def _written(size: Size) -> str:
+    return str(size) if isinstance(size, int) else "x".join(map(str, size))
 
 
 def _stamps_now(listing: Listing) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from crossfade.data.colour import check_mode, is_grey, to_pixels, upright_shape
 from crossfade.data.files import read_file
-from crossfade.data.fit import Fit, to_row
+from crossfade.data.fit import Fit, Size, to_row
 from crossfade.data.formats import MANY_SCANS_MATTER, check_scans, jpeg_header
 from crossfade.data.pillow import on_a_lead, open_picture
 from crossfade.data.refusal import MAX_PIXELS, MIN_SIDE, RefusedPicture, check_size
@@ -74,7 +74,7 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int,
 def load_picture(
     path: str | os.PathLike[str],
     *,
-    size: int,
+    size: Size,
     channels: int = 3,
     fit: Fit = "stretch",
     max_pixels: int = MAX_PIXELS,

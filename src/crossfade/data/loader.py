@@ -30,14 +30,14 @@ class Batch:
 
     Attributes:
         images: (B, H, W, C) uint8, a copy of its own.
-        labels: (B,) int64, indices of classes.
+        labels: (B,) int64, indices of classes; or (B, C), where the loader was given such.
         ids: (B,) int64, numbers of the pictures in the index; a picture's own chance is derived from its id.
         epoch: counts from 0 or 1, as the caller of `Loader.epoch` does.
         step: number of the batch in its epoch, from 0.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     ids: NDArray[np.int64]
     epoch: int
     step: int
@@ -59,7 +59,7 @@ class Loader(Generic[T]):
 
     Args:
         pixels: (N, H, W, C) uint8: an array, or what a `Cache` holds.
-        labels: (N,) ints.
+        labels: (N,) ints, or (N, C) soft ones, which only `balanced` cannot count.
         ids: (n,) ints, which of the N pictures to yield.
         batch_size: pictures per batch.
         seed: of the order; >= 0.
@@ -95,11 +95,12 @@ class Loader(Generic[T]):
         threads: int = 1,
     ) -> None:
         self.pixels: Rows = np.asarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-        self.labels = np.asarray(labels, np.int64)
+        self.labels = np.asarray(labels) if np.ndim(labels) == 2 else np.asarray(labels, np.int64)
         self.ids = np.asarray(ids, np.int64)
         self.batch_size, self.seed, self.threads = batch_size, seed, threads
         self.shuffle, self.balanced, self.drop_last = shuffle, balanced, drop_last
         self.gather, self.copies, self.prepare = gather or gather_rows, copies, prepare
+        self._kept: tuple[int, NDArray[np.int64]] | None = None
         self._check()
 
     def _check(self) -> None:
@@ -135,6 +136,24 @@ class Loader(Generic[T]):
             return rng.permutation(balanced_sample(self.ids, self.labels[self.ids], rng))
         return rng.permutation(self.ids)
 
+    def ids_at(self, order: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+        """The ids of the pictures in batch `step` of an epoch in that order."""
+        return np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
+
+    def batch_ids(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """The ids of the pictures in batch `step` of an epoch."""
+        return self.ids_at(self._last_order(epoch), step)
+
+    def batch(self, epoch: int, step: int) -> T:
+        """Batch `step` of an epoch, made in the caller's thread: the one that `epoch` yields there.
+
+        Raises:
+            IndexError: there is no such step.
+        """
+        if not 0 <= step < len(self):
+            raise IndexError(f"Loader: a step is 0 to {len(self) - 1}. Got {step}.")
+        return self._make(self._last_order(epoch), epoch, step)
+
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[T]:
         """The prepared batches of an epoch, in order; from step `start` on.
 
@@ -158,7 +177,14 @@ class Loader(Generic[T]):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def _last_order(self, epoch: int) -> NDArray[np.int64]:
+        """`order`, remembered from one call to the next; the pair is replaced as a whole, so threads may share it."""
+        kept = self._kept
+        if kept is None or kept[0] != epoch:
+            self._kept = kept = epoch, self.order(epoch)
+        return kept[1]
+
     def _make(self, order: NDArray[np.int64], epoch: int, step: int) -> T:
-        ids = np.tile(order[step * self.batch_size : (step + 1) * self.batch_size], self.copies)
+        ids = self.ids_at(order, step)
         batch = Batch(self.gather(self.pixels, ids, epoch), self.labels[ids], ids, epoch, step)
         return cast(Any, batch) if self.prepare is None else self.prepare(batch)

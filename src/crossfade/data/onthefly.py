@@ -18,7 +18,7 @@ from crossfade.data._crew import processors
 from crossfade.data._reading import DIGEST_BYTES
 from crossfade.data.decode import decode
 from crossfade.data.files import read_below
-from crossfade.data.fit import Fit, to_row
+from crossfade.data.fit import Fit, Size, sides, to_row
 from crossfade.data.refusal import MAX_PIXELS, RefusedPicture
 from crossfade.data.rows import Pixels
 from crossfade.data.scan import Index
@@ -28,14 +28,14 @@ _AT_A_TIME = 8
 
 
 class Decoded:
-    """(N, size, size, channels) uint8, never in memory as a whole.
+    """(N, height, width, channels) uint8, never in memory as a whole.
 
     Each file is hashed as it is read: one that is not what it was when the folder was scanned is an error, and never
     another picture's label.
 
     Args:
         index: of N pictures.
-        size: side in pixels.
+        size: side of a square in pixels, or (height, width).
         channels: 1 or 3.
         fit: as for `prepare`.
         max_pixels: as for `scan`.
@@ -45,7 +45,7 @@ class Decoded:
     def __init__(
         self,
         index: Index,
-        size: int,
+        size: Size,
         channels: int,
         fit: Fit = "stretch",
         *,
@@ -53,7 +53,7 @@ class Decoded:
         workers: int | None = None,
     ) -> None:
         self.index, self.fit, self.max_pixels = index, fit, max_pixels
-        self.shape = (len(index), size, size, channels)
+        self.shape = (len(index), *sides(size), channels)
         self.dtype = np.dtype(np.uint8)
         self.workers = processors() if workers is None else max(1, workers)
         self._root = os.path.join(str(index.root), "")
@@ -90,6 +90,13 @@ class Decoded:
             return self.take([int(which)])[0]
         return self.take(np.arange(len(self))[which])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process has threads of its own."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _pool=None, _lock=threading.Lock())
+
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._pool is None:
@@ -102,12 +109,12 @@ class Decoded:
 
     def _picture(self, number: int) -> Pixels:
         path = self.index.paths[number]
-        _, size, _, channels = self.shape
+        _, height, width, channels = self.shape
         try:
             data = read_below(self._root, path)
             if blake2b(data, digest_size=DIGEST_BYTES).digest() != self.index.digests[number].tobytes():
                 raise _changed(path, "other bytes than when the folder was scanned")
-            return to_row(decode(data, max_pixels=self.max_pixels), size, channels, self.fit)
+            return to_row(decode(data, max_pixels=self.max_pixels), (height, width), channels, self.fit)
         except RefusedPicture as refusal:
             raise _changed(path, refusal.detail) from refusal
 

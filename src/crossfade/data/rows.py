@@ -45,7 +45,7 @@ class OnDisk:
     """
 
     def __init__(self, pixels: Pixels, path: Path, offset: int) -> None:
-        self.pixels, self.offset = pixels, offset
+        self.pixels, self.path, self.offset = pixels, path, offset
         self.shape, self.nbytes = pixels.shape, pixels.nbytes
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  (open as long as the map)
 
@@ -64,9 +64,17 @@ class OnDisk:
                 os.posix_fadvise(self._file.fileno(), self.offset + row * length, length, os.POSIX_FADV_WILLNEED)
         return np.take(self.pixels, ids, axis=axis, out=out, mode=mode)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the file anew."""
+        return _opened, (self.path, self.offset, self.shape)
+
     def __del__(self) -> None:
         if hasattr(self, "_file"):
             self._file.close()
+
+
+def _opened(path: Path, offset: int, shape: tuple[int, ...]) -> OnDisk:
+    return OnDisk(np.memmap(path, np.uint8, "r", offset, shape), path, offset)
 
 
 def memory() -> int:

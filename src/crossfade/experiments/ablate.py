@@ -11,12 +11,14 @@ import numpy as np
 
 from crossfade.data.split import first_per_class
 from crossfade.errors import ConfigError
-from crossfade.experiments.compare import Comparison, compare
+from crossfade.experiments.compare import compare
+from crossfade.experiments.comparison import Comparison
 from crossfade.experiments.statistics import caution, claim, evidence, in_words, outcome, paired_difference
 from crossfade.training import record
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
+from crossfade.training.keeper import flattery
 from crossfade.training.metrics import METRICS, Metric
 from crossfade.training.resume import begin
 from crossfade.training.run import Bench, open_bench
@@ -155,7 +157,7 @@ def ablate(
         )
         result = {
             **summarise(sizes[: len(done)], list(done.values()), config),
-            "notes": notes,
+            "notes": [*notes, *filter(None, [flattery(done[size.name], config.patience, config.schedule)])],
             "commands": list(commands),
         }
         record.write_json(folder / "ablate.json", result)
@@ -209,15 +211,8 @@ def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -
 
 
 def headline(totals: Sequence[int], arms: Arms, baseline: str, metric: Metric) -> str:
-    """In a few words: what more data does to the baseline, and what mixing does to anything."""
-    words = []
-    if len(totals) > 1:
-        more = _difference(arms, (baseline, -1), (baseline, 0), metric)
-        words.append(
-            {"helps": "More data helps", "hurts": "More data hurts", None: "That more data helps was not shown"}[
-                outcome(more, metric)
-            ]
-        )
+    """In a few words: what more data does, from the fewest pictures to the most, and what mixing does to anything."""
+    words = [_data_in_words(arms, metric)] if len(totals) > 1 else []
     mixing = [
         outcome(_difference(arms, (arm, i), (baseline, i), metric), metric)
         for arm in arms
@@ -233,6 +228,20 @@ def headline(totals: Sequence[int], arms: Arms, baseline: str, metric: Metric) -
         words.append(f"mixing {' and '.join(places)}" if places else "that mixing helps was not shown")
     told = "; ".join(words) or "nothing was compared"
     return f"{told[0].upper()}{told[1:]}."
+
+
+def _data_in_words(arms: Arms, metric: Metric) -> str:
+    """What more data does, arm by arm where the arms differ in it."""
+    of: dict[str | None, list[str]] = {"helps": [], "hurts": [], None: []}
+    for arm in arms:
+        of[outcome(_difference(arms, (arm, -1), (arm, 0), metric), metric)].append(arm)
+    if len(of[None]) == len(arms):
+        return "that more data helps was not shown"
+    words = [word for word in ("helps", "hurts") if of[word]]
+    if len(of[words[0]]) == len(arms):
+        return f"more data {words[0]}"
+    shown = " and ".join(f"{word} {_and(of[word])}" for word in words)
+    return f"more data {shown}" + (f"; that it helps {_and(of[None])} was not shown" if of[None] else "")
 
 
 Place = tuple[str, int]  # an arm, and the number of a size

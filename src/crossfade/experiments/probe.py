@@ -52,7 +52,7 @@ def descend(bench: Bench, config: RunConfig, lr: float, steps: int, *, held_out:
     if not held_out or not math.isfinite(losses[-1]):
         return Descent(lr, losses)
     total = len(bench.pictures.split.test)
-    return Descent(lr, losses, round(training.evaluate("test")["accuracy"] * total))
+    return Descent(lr, losses, round(training.evaluate("test")[0]["accuracy"] * total))
 
 
 def rising(low: float, high: float, steps: int) -> Callable[[int], float]:

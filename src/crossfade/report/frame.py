@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crossfade.report.record import Comparison, Experiment, Run
+from crossfade.report.record import Comparison, Experiment, Run, settings
 from crossfade.report.sections import commands
 
 
@@ -27,15 +27,17 @@ def frame(
         runs: the trainings that may have been evaluated.
     """
     evaluation = [run.evaluation for run in runs]
-    folder = str(found.folder)
+    folder, framework = str(found.folder), str(settings(found.config).get("framework") or "")
+    further = commands.further(folder, is_finished=is_finished, kind=kind, evaluation=evaluation, framework=framework)
     return {
         "name": folder_name(found.data.get("root") or found.command.get("data")) or found.folder.resolve().name,
         "notes": found.notes,
         "config": found.config,
         "environment": found.environment,
         "repeats": commands.repeats(found.command, summary or {}),
-        "further": commands.further(folder, is_finished=is_finished, kind=kind, evaluation=evaluation),
-        "not_run": commands.not_run(folder, evaluation) if runs else [],
+        "is_exact": not framework,  # what another framework adds up in which order is not ours to say
+        "further": further,
+        "not_run": commands.not_run(folder, evaluation) if runs and not framework else [],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -27,10 +27,13 @@ BACKGROUND = "patch_1"  # as matplotlib names the white paper of a figure
 _CRISP_BELOW = 96  # pixels a side: smaller pictures are shown with hard pixels and kept lossless
 
 
-def drawn(figure: Figure) -> bytes:
-    """A figure as an SVG file."""
+Kind = Literal["svg", "png"]
+
+
+def drawn(figure: Figure, kind: Kind = "svg") -> bytes:
+    """A figure as an SVG or a PNG file."""
     file = io.BytesIO()
-    style.save(figure, file, format="svg")
+    style.save(figure, file, format=kind)
     return file.getvalue()
 
 

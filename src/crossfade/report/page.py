@@ -28,11 +28,12 @@ STEPS: dict[str, Callable[[Experiment], Page]] = {  # the commands that leave a 
 }
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, *, png: bool = False) -> Path:
     """Write `report.html`, and its figures as SVG files, into the folder of a training or an experiment.
 
     Args:
         folder: what a command that trains left. Missing pieces are named on the page.
+        png: write each figure as a PNG file, too.
 
     Returns:
         The path of the page.
@@ -41,7 +42,7 @@ def write_report(folder: Path) -> Path:
         ConfigError: the folder is none of these, or nothing can be written there.
     """
     folder = Path(folder)
-    return write(_page(folder), folder)
+    return write(_page(folder), folder, ("svg", "png") if png else ("svg",))
 
 
 def _page(folder: Path) -> Page:

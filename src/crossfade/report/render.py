@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from markupsafe import Markup
 
 from crossfade.errors import ConfigError, DataError
 from crossfade.report import inline, words
+from crossfade.report.inline import Kind
 from crossfade.report.sections.plot import Plot
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -65,8 +67,8 @@ def environment() -> jinja2.Environment:
     return found
 
 
-def write(page: Page, folder: Path) -> Path:
-    """Write `report.html`, whole or not at all, and its figures as SVG files, into the folder.
+def write(page: Page, folder: Path, kinds: Sequence[Kind] = ("svg",)) -> Path:
+    """Write `report.html`, whole or not at all, and its figures as files of these kinds, into the folder.
 
     Raises:
         ConfigError: nothing can be written there.
@@ -77,8 +79,8 @@ def write(page: Page, folder: Path) -> Path:
         unfinished.write_text(page.html, encoding="utf-8")
         unfinished.replace(folder / PAGE)
         (folder / FIGURES).mkdir(exist_ok=True)
-        for plot in page.plots:
-            (folder / FIGURES / f"{plot.name}.svg").write_bytes(plot.file())
+        for plot, kind in itertools.product(page.plots, kinds):
+            (folder / FIGURES / f"{plot.name}.{kind}").write_bytes(plot.file(kind))
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

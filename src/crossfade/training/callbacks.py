@@ -41,6 +41,9 @@ class Callback:
     def on_epoch(self, line: Mapping[str, Any]) -> None:
         """After each epoch, with its line of `metrics.jsonl`."""
 
+    def on_error(self, error: BaseException) -> None:
+        """Where the training failed, or was stopped (`signals.Interruption`); `on_end` comes after it."""
+
     def on_end(self, summary: Mapping[str, Any] | None) -> None:
         """At the very end, with the summary; None where the training failed or was stopped."""
 

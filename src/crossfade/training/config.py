@@ -19,6 +19,7 @@ from crossfade.errors import ConfigError, check_known
 from crossfade.vision.preprocess import Preprocess
 
 if TYPE_CHECKING:
+    from crossfade.mixing.policy import Policy
     from crossfade.vision.augment import Augment
 
 
@@ -145,6 +146,16 @@ class RunConfig:
         given = {"flip": self.flip, "pad": self.pad}
         return replace(base, **{name: value for name, value in given.items() if value is not None})
 
+    def policy(self) -> Policy:
+        """How training pictures are mixed.
+
+        Raises:
+            ConfigError: `mix` names no method, or with `alpha` it is refused.
+        """
+        from crossfade.mixing.registry import policy_from_spec
+
+        return policy_from_spec(self.mix, {"alpha": self.alpha})
+
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value, `preprocess` a table; None where a default depends on the pictures."""
         return asdict(self)
@@ -222,12 +233,13 @@ def write_toml(path: Path, table: Mapping[str, Any]) -> None:
     """Write a table, tables in it last; keys without a value are left out, since TOML has none."""
     import tomli_w
 
-    write_whole(path, tomli_w.dumps(_without_none(table)).encode())
+    write_whole(path, tomli_w.dumps(settled(table)).encode())
 
 
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+def settled(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table as a file holds it: without what has no value, tuples as lists."""
     return {
-        key: _without_none(value) if isinstance(value, Mapping) else value
+        key: settled(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
         for key, value in table.items()
         if value is not None
     }

@@ -25,11 +25,15 @@ _CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """What `open_pictures` gives: everything about the data, and nothing about a model."""
+class Parts:
+    """The pictures of a folder, and which part each of them is in.
+
+    Attributes:
+        index: what was found.
+        split: its parts.
+    """
 
     index: Index
-    cache: Cache
     split: Split
 
     @property
@@ -49,9 +53,9 @@ class Pictures:
         }
         return {part: dict(zip(self.classes, map(int, n), strict=True)) for part, n in counts.items() if n.any()}
 
-    def summary(self) -> dict[str, Any]:
-        """What scan found, and what became of it: `data.json` of a comparison."""
-        cached = {"size": self.cache.size, "channels": self.cache.channels}
+    def described(self, size: int, channels: int) -> dict[str, Any]:
+        """What scan found, and what became of it: pictures of so many pixels a side and channels."""
+        cached = {"size": size, "channels": channels}
         split = {"parts": self.per_class(), "leaks": self.leaks, "split_notes": list(self.split.notes)}
         return {**self.index.as_dict(), **split, **cached}
 
@@ -62,6 +66,17 @@ class Pictures:
         for part in PARTS:
             parts[self.split.part(part)] = part
         return leaks(self.index.paths, parts.tolist(), self.index.twins, self.split.groups)
+
+
+@dataclass(frozen=True)
+class Pictures(Parts):
+    """What `open_pictures` gives: everything about the data, and nothing about a model."""
+
+    cache: Cache
+
+    def summary(self) -> dict[str, Any]:
+        """What scan found, and what became of it: `data.json` of a comparison."""
+        return self.described(self.cache.size, self.cache.channels)
 
 
 def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], None] | None = None) -> Pictures:
@@ -82,7 +97,7 @@ def open_pictures(root: Path, config: RunConfig, progress: Callable[[int, int], 
     )
     if config.per_class is not None:
         parts = first_per_class(parts, index.labels, config.per_class)
-    return Pictures(index, cache, parts)
+    return Pictures(index, parts, cache)
 
 
 def read_pictures(

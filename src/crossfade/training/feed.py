@@ -3,6 +3,8 @@
 Preprocessing, augmentation and plan are made on the host. Then one fused pass augments, mixes and normalises. Where
 each picture is normalised by itself, it is normalised first and mixed then: only for pictures with the same
 normalisation is the order of the two without meaning.
+
+This module needs no framework; `device_feed` goes on from here to where a network of PyTorch is.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from crossfade.arrays.dispatch import mix_images, render
@@ -22,7 +23,7 @@ from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.rng import Stream, derive_rng
 from crossfade.vision.augment import Augment, Augmentation
-from crossfade.vision.normalise import Normalisation, as_pictures, shift_and_scale
+from crossfade.vision.normalise import Normalisation, shift_and_scale
 from crossfade.vision.preprocess import Preprocess
 
 
@@ -51,7 +52,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Feed:
-    """Draws augmentation and plan of each batch, and executes them: on the host in the loader's thread, or on a GPU.
+    """Draws augmentation and plan of each batch, and executes them in the loader's thread.
 
     The plan is a function of (seed, epoch, step, rank), the augmentation of (seed, epoch, id): arms that share a
     seed see the same pictures, in the same order, equally augmented.
@@ -64,7 +65,6 @@ class Feed:
     """
 
     normalisation: Normalisation
-    device: torch.device
     preprocess: Preprocess = field(default_factory=Preprocess)
     policy: Policy | None = None
     augment: Augment | None = None
@@ -95,19 +95,10 @@ class Feed:
             batch = replace(batch, images=augment_rows(batch.images, np.arange(len(batch.ids)), drawn))
         return self.prepare(batch)
 
-    def to_device(self, ready: Ready) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, C, H, W), float32 and channels-last in memory, and labels (B,), on the device."""
-        pixels = torch.from_numpy(ready.pixels).to(self.device, non_blocking=True)
-        images = pixels if self._on_host else self._render(ready, pixels)
-        return images.permute(0, 3, 1, 2), torch.from_numpy(ready.labels).to(self.device, non_blocking=True)
-
-    def undo(self, images: torch.Tensor) -> NDArray[np.uint8]:
-        """(B, H, W, C) uint8: rendered images (B, C, H, W) as pictures again, or as near as `normalisation` comes."""
-        return as_pictures(images.permute(0, 2, 3, 1).float().cpu().numpy(), self.normalisation)
-
     @property
     def _on_host(self) -> bool:
-        return self.device.type == "cpu"
+        """Whether all of it is done here, and nothing left to a device."""
+        return True
 
     @property
     def _early(self) -> bool:
@@ -135,7 +126,9 @@ class Feed:
             return render(pixels, ready.plan, mean=mean, std=std, layout="NHWC", augment=ready.augmentation)
         unmixed = Plan.identity(ready.plan.shape)
         values = render(pixels, unmixed, mean=0.0, std=1 / 255, layout="NHWC", augment=ready.augmentation)
-        low, span = ready.each
-        if isinstance(values, torch.Tensor):
-            low, span = (torch.from_numpy(one).to(values.device) for one in (low, span))
+        low, span = (self._beside(values, one) for one in ready.each)
         return mix_images(shift_and_scale(values, low, span), ready.plan, layout="NHWC")
+
+    def _beside(self, values: Any, array: NDArray[np.float32]) -> Any:
+        """The array, in the framework and on the device of `values`."""
+        return array

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from crossfade.data.loader import Gather, Loader
 from crossfade.data.rows import Rows
-from crossfade.training.feed import Feed, Ready
+from crossfade.training.device_feed import DeviceFeed
+from crossfade.training.feed import Ready
 
 BATCH = 500  # pictures of 64 pixels a side or less; fewer of larger ones
 
@@ -24,7 +25,7 @@ def plain_loader(
     pixels: Rows,
     labels: NDArray,
     numbers: NDArray,
-    feed: Feed,
+    feed: DeviceFeed,
     *,
     threads: int = 1,
     gather: Gather | None = None,
@@ -61,7 +62,7 @@ def forward(model: nn.Module, images: Tensor, precision: torch.dtype = torch.flo
 def logits_of(
     model: nn.Module,
     loader: Loader[Ready],
-    feed: Feed,
+    feed: DeviceFeed,
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:

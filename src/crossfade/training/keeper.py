@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig
@@ -21,9 +22,13 @@ def chosen_metric(config: RunConfig, pictures: Pictures) -> Metric:
     Raises:
         ConfigError: the metric that was asked for is not defined on these pictures.
     """
-    classes, name = len(pictures.classes), config.metric
-    parts = {pictures.judged, "val"}
-    lacking = [part for part in sorted(parts) if len(np.unique(pictures.index.labels[pictures.split.part(part)])) < 2]
+    labels = {part: pictures.index.labels[pictures.split.part(part)] for part in sorted({pictures.judged, "val"})}
+    return metric_of(config.metric, len(pictures.classes), labels)
+
+
+def metric_of(name: str | None, classes: int, labels: Mapping[str, NDArray[np.int64]]) -> Metric:
+    """As `chosen_metric`, of so many classes and the labels of each part that is judged on."""
+    lacking = [part for part, numbers in labels.items() if len(np.unique(numbers)) < 2]
     if name == "auc" and lacking:
         raise ConfigError(
             f"metric: auc needs pictures of two classes or more in each part it judges. Got one class in {lacking[0]}. "
@@ -32,6 +37,34 @@ def chosen_metric(config: RunConfig, pictures: Pictures) -> Metric:
     if name is not None and name not in defined(classes):
         raise ConfigError(f"metric: {name} says nothing of {classes} classes. Choose {', '.join(defined(classes))}.")
     return METRICS[name or ("auc" if classes == 2 and not lacking else "accuracy")]
+
+
+def chosen_on_validation(epoch: str, patience: int | None, schedule: str | None) -> str:
+    """What validation pictures chose in a training, in words; "" for nothing.
+
+    Args:
+        epoch: whose weights are judged, "best" or "last".
+        patience, schedule: of its configuration.
+    """
+    chosen = {
+        "the best epoch": epoch == "best",
+        "when to stop": patience is not None,
+        "when to lower the learning rate": schedule == "plateau",
+    }
+    return " and ".join(what for what, so in chosen.items() if so)
+
+
+def flattery(judged: Mapping[str, Any], patience: int | None, schedule: str | None) -> str:
+    """What is to be said of scores on pictures that chose something themselves; "" where they did not.
+
+    Args:
+        judged: with "part" and "epoch", as the summaries of trainings and comparisons have them.
+        patience, schedule: of the configuration.
+    """
+    chosen = chosen_on_validation(str(judged.get("epoch")), patience, schedule)
+    if judged.get("part") != "val" or not chosen:
+        return ""
+    return f"the validation pictures chose {chosen}, which flatters what is measured on them"
 
 
 class Keeper:
@@ -77,6 +110,11 @@ class Keeper:
         return False
 
     @property
+    def best_epoch(self) -> int:
+        """The best so far, from 1 on."""
+        return int(self._best["epoch"])
+
+    @property
     def stops(self) -> bool:
         """Whether nothing improved for so long that the training is to end here."""
         return self._patience is not None and self._flat >= self._patience
@@ -89,7 +127,7 @@ class Keeper:
         """{"best_epoch", "val": scores of the best epoch, "last": of the last, "stopped_early": epoch, if it was}."""
         epoch = self._last["epoch"]
         early = {"stopped_early": epoch} if self.stops and epoch < self._epochs else {}
-        return {"best_epoch": self._best["epoch"], "val": self._best["val"], "last": self._last["val"], **early}
+        return {"best_epoch": self.best_epoch, "val": self._best["val"], "last": self._last["val"], **early}
 
     def state(self) -> dict[str, Any]:
         """All it remembers, as JSON can hold it."""

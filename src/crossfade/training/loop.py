@@ -10,6 +10,7 @@ checkpoint `last`; a training that goes on from there ends with the bits of one 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,14 +30,14 @@ from crossfade.data.loader import Loader
 from crossfade.data.split import Part
 from crossfade.errors import TrainingError
 from crossfade.mixing.policy import Policy
-from crossfade.mixing.registry import policy_from_spec
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import checkpoint, record
 from crossfade.training.balance import build_loss
 from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures
-from crossfade.training.feed import Feed, Ready
+from crossfade.training.device_feed import DeviceFeed
+from crossfade.training.feed import Ready
 from crossfade.training.guard import Guard, check_finite, check_logits
 from crossfade.training.inference import at_most, forward, logits_of, plain_loader
 from crossfade.training.keeper import Keeper, chosen_metric
@@ -50,6 +51,8 @@ from crossfade.vision.normalise import Normalisation
 
 PREPARE_PICTURES = 5000  # of 32 pixels a side or less; fewer of larger ones
 SAVE_SECONDS = 600  # in a long epoch, so much work is lost at most
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -83,13 +86,14 @@ class Training:
     _saved_at: float = field(default_factory=time.monotonic, init=False)
     _start: float = field(default_factory=time.perf_counter, init=False)
     _generators: dict[str, Tensor] = field(default_factory=dict, init=False)
+    _validated: dict[int, tuple[dict[str, float], Tensor]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         config, split = self.config, self.pictures.split
         self.model.to(self.device, memory_format=torch.channels_last)
-        self.policy: Policy = policy_from_spec(config.mix, {"alpha": config.alpha})
+        self.policy: Policy = config.policy()
         augment = config.augmentation()
-        feed = partial(Feed, self.normalisation, self.device, config.preprocess)
+        feed = partial(DeviceFeed, self.normalisation, config.preprocess, device=self.device)
         self._train_feed = feed(policy=self.policy, augment=augment, seed=config.seed, epochs=config.epochs)
         self._plain_feed = feed()
         self._loader: Loader[Ready] = Loader(
@@ -185,6 +189,10 @@ class Training:
             callback.on_start(self.config, self.folder)
         try:
             summary = self._run()
+        except BaseException as error:
+            for callback in self.callbacks:
+                callback.on_error(error)
+            raise
         finally:
             for callback in self.callbacks:
                 callback.on_end(summary)
@@ -264,7 +272,7 @@ class Training:
         return {
             "epoch": epoch + 1,
             "train": train,
-            "val": self.evaluate("val"),
+            "val": self._validate(epoch + 1),
             "lr": self._lr,
             "seconds": seconds,
             "images_per_second": len(self.pictures.split.train) / seconds,
@@ -292,21 +300,24 @@ class Training:
     def _lr(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def evaluate(self, part: Part, confusion: Tensor | None = None) -> dict[str, float]:
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """The scores on validation after `epoch` (from 1 on), kept with the confusion for the end."""
+        self._validated[epoch] = self.evaluate("val")
+        return self._validated[epoch][0]
+
+    def evaluate(self, part: Part) -> tuple[dict[str, float], Tensor]:
         """The loss and all `scores` on the pictures of a part, as they are: not mixed, not augmented.
 
-        Args:
-            part: "val" or "test".
-            confusion: (C, C) int64; counts of (truth, prediction) are added to it.
+        Returns:
+            the scores; and (C, C) int64, how often each class (row) was taken for which (column).
         """
         loader = self._evaluation_loader(self.pictures.split.part(part))
         logits, labels = logits_of(self.judged_model, loader, self._plain_feed, self.precision, self._leave_if_asked)
         check_logits(logits, self.judged_model)
-        if confusion is not None:
-            confusion += confusion_matrix(labels, logits.argmax(1), len(confusion))
+        confusion = confusion_matrix(labels, logits.argmax(1), len(self.pictures.classes))
         loss = float(F.cross_entropy(logits.double(), labels))
         probabilities = logits.double().softmax(1)
-        return {"loss": loss, **scores(probabilities.cpu().numpy(), labels.cpu().numpy())}
+        return {"loss": loss, **scores(probabilities.cpu().numpy(), labels.cpu().numpy())}, confusion
 
     def _evaluation_loader(self, numbers: NDArray[np.int64]) -> Loader[Ready]:
         pixels, labels = self.pictures.cache.pixels, self.pictures.index.labels
@@ -316,6 +327,8 @@ class Training:
         self.progress.end_epoch(line)
         if self._keeper.see(self.progress.epochs_done, line["val"]):
             self._save_as("best", {"model": self.judged_model.state_dict()})
+        needed = (self._keeper.best_epoch, self.progress.epochs_done)
+        self._validated = {epoch: found for epoch, found in self._validated.items() if epoch in needed}
         self._save_last()
 
     def _save_last(self) -> None:
@@ -347,7 +360,10 @@ class Training:
             "keeper": self._keeper.state(),
             **more,
         }
-        checkpoint.save(self.folder / "checkpoints" / name, tensors, state)
+        place = self.folder / "checkpoints"
+        if self._saved is not None and not place.exists():
+            log.warning("%s is gone, with all that was saved in it; it is made anew.", place)
+        checkpoint.save(place / name, tensors, state)
 
     def _get_generators(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()}
@@ -365,9 +381,9 @@ class Training:
         if choose == "best":
             best = checkpoint.read(self.folder / "checkpoints" / "best")
             self.judged_model.load_state_dict(best.tensors["model"])
-        classes = len(self.pictures.classes)
-        confusion = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
-        found = self.evaluate(part, confusion)
+        epoch = self._keeper.best_epoch if choose == "best" else self.progress.epochs_done
+        known = self._validated.get(epoch) if part == "val" else None
+        found, confusion = known or self.evaluate(part)
         record.write_json(self.folder / "confusion.json", {"part": part, "matrix": confusion.tolist()})
         record.write_json(self.folder / "lambda.json", self.progress.lambdas.as_dict())
         return {

@@ -26,7 +26,7 @@ from crossfade.models.registry import build
 from crossfade.models.weights import file_digest, read_weights
 from crossfade.training import checkpoint
 from crossfade.training.config import read_toml, resolve
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.hardware import choose_device
 from crossfade.training.record import read_json
 from crossfade.training.tta import NO_TTA, Tta
@@ -82,7 +82,7 @@ class Predictor:
     size: int
     channels: int
     max_pixels: int
-    feed: Feed
+    feed: DeviceFeed
     state: State
     augment: Augment | None = None
     tta: Tta = NO_TTA
@@ -139,7 +139,7 @@ class Predictor:
             return self.model(images).double().softmax(1).cpu().numpy()
 
     @cached_property
-    def _augmenting(self) -> Feed:
+    def _augmenting(self) -> DeviceFeed:
         assert self.augment is not None
         return replace(self.feed, augment=replace(self.augment, append=False))
 
@@ -186,7 +186,7 @@ def load_run(
         channels = preprocess.channels(state["channels"])
         model = build(state["model"], num_classes=len(classes), channels=channels, size=state["size"])
         model.load_state_dict(tensors)
-        feed = Feed(Normalisation(state["mean"], state["std"]), where, preprocess)
+        feed = DeviceFeed(Normalisation(state["mean"], state["std"]), preprocess, device=where)
         model = model.to(where, memory_format=torch.channels_last).eval()
         sizes = state["size"], state["channels"], state.get("max_pixels", MAX_PIXELS)
         return Predictor(model, classes, *sizes, feed, state, augment, wanted, name)

@@ -1,20 +1,22 @@
-"""The run folder: what a training leaves on disk. `crossfade.report` reads it."""
+"""The run folder: what a training leaves on disk. `crossfade.report` reads it. Importing this loads no framework."""
 
 from __future__ import annotations
 
 import errno
 import io
 import json
+import logging
 import os
 import platform
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from crossfade import __version__
@@ -23,13 +25,15 @@ from crossfade.disk import held, remove, write_whole
 from crossfade.errors import ConfigError, CrossfadeError, TrainingError
 from crossfade.mixing.plan import Plan
 from crossfade.training.config import write_toml
-from crossfade.training.dataset import Pictures
+from crossfade.training.dataset import Parts
 
 SEEN = 16
 LEVELS = 3  # from a run up to the experiment it is part of: comparison, size, ablation
 BINS = 50
 _PACKAGES = ("numpy", "torch", "timm", "numba", "pillow", "simplejpeg", "scipy")
 _HEAD = ("command.json", "config.toml", "environment.json")
+
+log = logging.getLogger(__name__)
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
@@ -74,7 +78,8 @@ def _is_ours(folder: Path) -> bool:
     if all((folder / name).is_file() for name in _HEAD[1:]):
         return True
     try:
-        return bool(read_json(folder / "command.json")["argv"][0] == "crossfade")
+        command = read_json(folder / "command.json")
+        return bool(command["kind"] == "fit" or command["argv"][0] == "crossfade")
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
@@ -97,16 +102,67 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": device,
         "precision": precision,
-        "torch_threads": torch.get_num_threads(),
+        **_torch_threads(),
     }
 
 
-def write_head(folder: Path, pictures: Pictures, config: Mapping[str, Any], where: Mapping[str, Any]) -> None:
-    """Write what is known before the first epoch: machine, classes, split, and last the configuration."""
+def _torch_threads() -> dict[str, int]:
+    """Where torch takes part at all: a training by another framework does not load it for this."""
+    torch = sys.modules.get("torch")
+    return {} if torch is None else {"torch_threads": torch.get_num_threads()}
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other process trains into the folder.
+
+    Raises:
+        TrainingError: another one does already.
+    """
+    taken = TrainingError(
+        f"training: one process trains into a folder at a time. Got {folder}, which another one holds. "
+        "Wait for it, or stop it first."
+    )
+    with held(folder, taken):
+        yield
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a training wrote its head into the folder, whose last file is its configuration."""
+    return (folder / "config.toml").is_file()
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The summary of a training that is finished, else None."""
+    try:
+        summary: dict[str, Any] = read_json(folder / "summary.json")
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        log.warning("%s is damaged and is written anew.", folder / "summary.json")
+        return None
+    return summary
+
+
+def write_head(
+    folder: Path,
+    pictures: Parts | None,
+    config: Mapping[str, Any],
+    where: Mapping[str, Any],
+    classes: Sequence[str] | None = None,
+) -> None:
+    """Write what is known before the first epoch: machine, classes, split, and last the configuration.
+
+    Args:
+        pictures: None where they are of no folder.
+        classes: names in the order of the labels, where that is not theirs.
+    """
     (folder / "figures").mkdir(exist_ok=True)
     write_json(folder / "environment.json", where)
-    write_json(folder / "classes.json", list(pictures.classes))
-    write_split(folder / "split.csv", pictures.index, pictures.split)
+    names = pictures.classes if classes is None and pictures is not None else classes
+    write_json(folder / "classes.json", list(names or ()))
+    if pictures is not None:
+        write_split(folder / "split.csv", pictures.index, pictures.split)
     write_toml(folder / "config.toml", config)  # where it stands, the others do
 
 
@@ -147,15 +203,24 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 def write_seen(folder: Path, pictures: NDArray[np.uint8], labels: NDArray[np.int64], plan: Plan) -> None:
     """Keep the first samples of a batch as the model saw them, with their label weights: `seen.npz`."""
-    source = plan.source[:SEEN]
+    n = min(SEEN, len(pictures))
+    source = plan.source[:n]
+    label_of_layer = np.where(source >= 0, labels[source], -1)
+    _write_seen(folder, pictures[:n], plan.weight[:n], label_of_layer, plan.lam[:n] < 1)
+
+
+def write_seen_targets(folder: Path, pictures: NDArray[np.uint8], targets: NDArray[np.float32]) -> None:
+    """The same, where all that is known of the mixing is its targets: (n, C), the weight of each class."""
+    weights = targets[:SEEN]
+    layers = max(1, int((weights > 0).sum(1).max()))
+    classes = np.argsort(-weights, axis=1, kind="stable")[:, :layers]
+    sorted_weights = np.take_along_axis(weights, classes, axis=1)
+    _write_seen(folder, pictures[:SEEN], sorted_weights.astype(np.float64), classes, weights.max(1) < 1)
+
+
+def _write_seen(folder: Path, images: Any, weights: Any, label_of_layer: Any, mixed: Any) -> None:
     file = io.BytesIO()
-    np.savez_compressed(
-        file,
-        images=pictures[:SEEN],
-        weights=plan.weight[:SEEN],
-        label_of_layer=np.where(source >= 0, labels[source], -1),
-        mixed=plan.lam[:SEEN] < 1,
-    )
+    np.savez_compressed(file, images=images, weights=weights, label_of_layer=label_of_layer, mixed=mixed)
     write_whole(folder / "seen.npz", file.getvalue())
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import torch
 
 from crossfade.data.split import PARTS
 from crossfade.data.table import read_table
-from crossfade.disk import held
-from crossfade.errors import ConfigError, DataError, TrainingError
+from crossfade.errors import ConfigError, DataError
 from crossfade.training import checkpoint, record
-from crossfade.training.config import RunConfig, read_toml, resolve
+from crossfade.training.config import RunConfig, read_toml, resolve, settled
 from crossfade.training.dataset import Pictures
 
 FREE = ("threads", "device", "precision", "trust", "cache_gb")  # options that change no number, or that are recorded
@@ -28,45 +26,13 @@ _FEW = 5
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Inside, no other process trains into the folder.
-
-    Raises:
-        TrainingError: another one does already.
-    """
-    taken = TrainingError(
-        f"training: one process trains into a folder at a time. Got {folder}, which another one holds. "
-        "Wait for it, or stop it first."
-    )
-    with held(folder, taken):
-        yield
-
-
-def has_begun(folder: Path) -> bool:
-    """Whether a training wrote its head into the folder, whose last file is its configuration."""
-    return (folder / "config.toml").is_file()
-
-
 def begin(bench: Any, table: Mapping[str, Any], folder: Path) -> None:
     """Write the head of an experiment of several trainings; where it stands, see that it is the same experiment."""
-    if has_begun(folder):
+    if record.has_begun(folder):
         check_same(folder, table, bench.pictures)
     else:
         record.write_json(folder / "data.json", bench.pictures.summary())
         record.write_head(folder, bench.pictures, table, bench.environment)
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """The summary of a training that is finished, else None."""
-    try:
-        summary: dict[str, Any] = record.read_json(folder / "summary.json")
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        log.warning("%s is damaged and is written anew.", folder / "summary.json")
-        return None
-    return summary
 
 
 def last_whole(folder: Path, config: RunConfig) -> checkpoint.Checkpoint | None:
@@ -75,13 +41,20 @@ def last_whole(folder: Path, config: RunConfig) -> checkpoint.Checkpoint | None:
     One of a training with another configuration is passed over, as where folders were copied from run to run.
 
     With it must stand the weights of the best epoch that it speaks of: they are not to be had again from it.
+
+    Raises:
+        ConfigError: no checkpoint here is of this configuration: it was changed since.
     """
     last, best = folder / "checkpoints" / "last", folder / "checkpoints" / "best"
 
     def is_ours(one: checkpoint.Checkpoint) -> bool:
         return not _differing(one.state.get("config", {}), config.as_dict())
 
-    for found in checkpoint.standing(last):
+    whole = list(checkpoint.standing(last))
+    others = [_differing(one.state["config"], config.as_dict()) for one in whole if "config" in one.state]
+    if others and all(others):
+        raise _other_options(others[0], f"{folder / 'config.toml'}, which was changed since")
+    for found in whole:
         if not is_ours(found) or "optimizer" not in found.tensors:
             log.warning("%s cannot be used: it is no checkpoint that this training could go on from.", found.folder)
             continue
@@ -112,28 +85,23 @@ def check_same(folder: Path, config: RunConfig | Mapping[str, Any], pictures: Pi
     """
     table = config.as_dict() if isinstance(config, RunConfig) else config
     if odd := _differing(read_toml(folder / "config.toml"), table):
-        found = ", ".join(f"{key} {now!r} for {then!r}" for key, (then, now) in list(odd.items())[:_FEW])
-        raise ConfigError(
-            f"resume: a training goes on with the options it began with. Got {found} in {folder}. "
-            "Leave them, or train into another folder."
-        )
+        raise _other_options(odd, str(folder))
     check_pictures(folder, pictures)
+
+
+def _other_options(odd: Mapping[str, tuple[Any, Any]], where: str) -> ConfigError:
+    found = ", ".join(f"{key} {now!r} for {then!r}" for key, (then, now) in list(odd.items())[:_FEW])
+    return ConfigError(
+        f"resume: a training goes on with the options it began with. Got {found} in {where}. "
+        "Leave them as they were, or train into another folder."
+    )
 
 
 def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """{option: (then, now)} of those that change numbers and are not the same in two tables."""
-    then, now = _settled(then), _settled(now)
+    then, now = settled(then), settled(now)
     pairs = {key: (then.get(key), now.get(key)) for key in {**then, **now} if key not in FREE}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _settled(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table as a file holds it: without what has no value, tuples as lists."""
-    return {
-        key: _settled(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
-        for key, value in table.items()
-        if value is not None
-    }
 
 
 def check_pictures(folder: Path, pictures: Pictures) -> None:
@@ -165,6 +133,19 @@ def check_pictures(folder: Path, pictures: Pictures) -> None:
             f"resume: the pictures must be those the run began with. Got {found} in {index.root}. "
             "Bring them back as they were, or train again."
         )
+
+
+def tell_moved(folder: Path, pictures: Pictures) -> None:
+    """Write into a run's record, and those of the trainings in it, where its pictures are now.
+
+    Raises:
+        DataError: they are not those the run began with.
+    """
+    check_pictures(folder, pictures)
+    root = str(pictures.index.root)
+    for name, key in (("command.json", "data"), ("data.json", "root")):
+        for path in folder.rglob(name):
+            record.write_json(path, {**record.read_json(path), key: root})
 
 
 def _some(names: Sequence[str]) -> str:

@@ -20,7 +20,8 @@ from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, count_values
 from crossfade.training.hardware import choose_device, choose_precision
 from crossfade.training.loop import Training
-from crossfade.training.resume import alone_in, check_same, finished, has_begun, last_whole
+from crossfade.training.record import alone_in, finished, has_begun
+from crossfade.training.resume import check_same, last_whole
 from crossfade.vision.normalise import Normalisation
 
 

@@ -29,6 +29,7 @@ from crossfade.errors import MissingExtra, check_known
 from crossfade.training import record
 from crossfade.training.callbacks import Callback, Step
 from crossfade.training.config import RunConfig
+from crossfade.training.signals import Interruption
 
 LOSS_EVERY = 50
 STEP_LOSS = "step/loss"
@@ -56,6 +57,7 @@ class Tracker(Callback):
         self._losses: list[Tensor] = []
         self._steps = 0
         self._works = True
+        self._error: BaseException | None = None
 
     def on_start(self, config: RunConfig, folder: Path) -> None:
         """Open, and tell the configuration."""
@@ -72,6 +74,10 @@ class Tracker(Callback):
         """Tell the numbers of its line."""
         values = dict(numbers({name: value for name, value in line.items() if name != "epoch"}))
         self._try(self._scalars, values, line["epoch"])
+
+    def on_error(self, error: BaseException) -> None:
+        """Remember what ended it."""
+        self._error = error
 
     def on_end(self, summary: Mapping[str, Any] | None) -> None:
         """Tell the losses since, wherever it ended, and the summary, and close."""
@@ -199,7 +205,9 @@ class MLflow(Tracker):
             judged = {f"judged/{name}": value for name, value in numbers(summary["judged"])}
             self._scalars({**judged, "seconds in all": summary["seconds"]}, 0)
         self._files([path for name in _KEPT if (path := self._folder / name).is_file()])
-        self._client.set_terminated(self._run, "KILLED" if summary is None else "FINISHED")
+        is_failed = isinstance(self._error, Exception) and not isinstance(self._error, Interruption)
+        status = "FAILED" if is_failed else "KILLED" if summary is None else "FINISHED"
+        self._client.set_terminated(self._run, status)
 
     def _files(self, paths: Sequence[Path]) -> None:
         for path in paths:

@@ -19,7 +19,7 @@ from crossfade.data import _reading as reading
 from crossfade.data._store import npy_header
 from crossfade.data._workshop import default_cache_dir
 from crossfade.data.decode import decode
-from crossfade.data.fit import fit_square, to_channels
+from crossfade.data.fit import fit_to, to_channels
 from crossfade.errors import CacheError, ConfigError, DataError
 from tests.unit.data.folders import encode, noise, pictures, write
 from tests.unit.data.test_scan import always_helpers, count_helpers, same, slow_down, snapshot
@@ -38,7 +38,7 @@ def home(tmp_path: Path) -> Path:
 def truth(index: Index, cache: Cache) -> np.ndarray:
     """Every picture decoded on its own, in the order of the index."""
     images = [decode((index.root / path).read_bytes()) for path in index.paths]
-    return np.stack([to_channels(fit_square(image, cache.size, cache.fit), cache.channels) for image in images])
+    return np.stack([to_channels(fit_to(image, cache.size, cache.fit), cache.channels) for image in images])
 
 
 def entries(home: Path) -> list[str]:
@@ -56,6 +56,31 @@ def test_the_cache_holds_the_pictures_of_the_index(root: Path, home: Path) -> No
     assert not cache.pixels.flags.writeable
     assert entries(home) == [cache.key]
     assert snapshot(root) == before
+
+
+@pytest.mark.parametrize("size", [(10, 24), (24, 10), (16, 20)])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_pictures_may_be_rectangles(root: Path, home: Path, size: tuple[int, int], fit: Any) -> None:
+    index, cache = prepare(root, size=size, fit=fit, cache_dir=home)
+    assert cache.pixels.shape == (11, *size, 3)
+    assert np.array_equal(cache.pixels, truth(index, cache))
+    assert cache.key.endswith(f"-{size[0]}x{size[1]}x3")
+    again = prepare(root, size=size, fit=fit, cache_dir=home)[1]
+    assert (again.reused, again.size) == (True, size)
+    assert np.array_equal(again.pixels, cache.pixels)
+    assert not prepare(root, size=size[::-1], fit=fit, cache_dir=home)[1].reused
+
+
+def test_a_rectangle_of_equal_sides_is_the_square(root: Path, home: Path) -> None:
+    square = prepare(root, size=16, cache_dir=home)[1]
+    same = prepare(root, size=(16, 16), cache_dir=home)[1]
+    assert (same.reused, same.key, same.size) == (True, square.key, 16)
+
+
+def test_rectangles_that_are_too_many_are_decoded_each_time(root: Path, home: Path) -> None:
+    index, cache = prepare(root, size=(10, 24), cache_dir=home, bound=100)
+    assert cache.on_the_fly
+    assert np.array_equal(cache.pixels[:], truth(index, cache))
 
 
 def test_any_program_can_read_the_pixels(root: Path, home: Path) -> None:
@@ -206,7 +231,9 @@ def test_grey_pictures_keep_one_channel(tmp_path: Path, home: Path) -> None:
     assert prepare(root, cache_dir=home, channels=3)[1].pixels.shape == (6, 16, 16, 3)
 
 
-@pytest.mark.parametrize("options", [{"size": 0}, {"channels": 2}, {"fit": "squash"}])
+@pytest.mark.parametrize(
+    "options", [{"size": 0}, {"size": (8, 0)}, {"size": (8, 8, 3)}, {"size": 8.5}, {"channels": 2}, {"fit": "squash"}]
+)
 def test_wishes_that_make_no_sense(root: Path, home: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"Got|must be"):
         prepare(root, cache_dir=home, **options)

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from crossfade.data import RefusedPicture, decode, load_picture, pillow
 from crossfade.data.decode import Decoder, read_header
-from crossfade.data.fit import fit_square
+from crossfade.data.fit import fit_to
 from crossfade.data.refusal import REASONS
 from tests.unit.data.folders import encode, noise
 
@@ -305,7 +305,7 @@ def test_overlapping_threads_leave_the_warning_filters_as_they_were() -> None:
 
 def test_load_picture_is_what_the_cache_would_hold(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encode(RGB))
-    assert np.array_equal(load_picture(tmp_path / "a.png", size=8), fit_square(RGB, 8))
+    assert np.array_equal(load_picture(tmp_path / "a.png", size=8), fit_to(RGB, 8))
     with pytest.raises(RefusedPicture, match="unreadable"):
         load_picture(tmp_path / "missing.png", size=8)
 

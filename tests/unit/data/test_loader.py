@@ -81,6 +81,19 @@ def test_balanced_epochs_show_all_classes_equally_often() -> None:
     assert order(0, ids=ids, balanced=True, threads=3) == one
 
 
+def test_any_batch_can_be_had_by_its_number() -> None:
+    ours = loader()
+    in_turn = {epoch: list(ours.epoch(epoch)) for epoch in (0, 1)}
+    for epoch, step in [(1, 2), (0, 0), (1, 0), (0, len(ours) - 1)]:
+        one, other = ours.batch(epoch, step), in_turn[epoch][step]
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.images, other.images)
+        assert (one.epoch, one.step) == (epoch, step)
+    for step in (-1, len(ours)):
+        with pytest.raises(IndexError, match=f"0 to {len(ours) - 1}. Got {step}"):
+            ours.batch(0, step)
+
+
 def test_an_epoch_can_start_in_the_middle() -> None:
     whole = [batch.ids.tolist() for batch in loader().epoch(2)]
     assert [batch.ids.tolist() for batch in loader().epoch(2, start=4)] == whole[4:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def test_the_same_index_and_the_same_pixels(root: Path, tmp_path: Path, options:
     assert np.array_equal(fly.pixels[3], stored.pixels[3])
     assert np.array_equal(fly.pixels[np.array([7, 7, 0])], stored.pixels[[7, 7, 0]])
     assert not list((tmp_path / "fly").glob("*/pixels.npy"))
+    assert np.array_equal(pickle.loads(pickle.dumps(fly.pixels))[:], stored.pixels)
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 import tracemalloc
 from pathlib import Path
@@ -31,6 +32,9 @@ def test_a_cache_larger_than_half_of_the_memory_asks_for_rows_in_advance(
     assert all(np.array_equal(one, other) for one, other in zip(*batches, strict=True))
     assert sorted(asked) == [(128 + 768 * row, 768) for row in range(11)]
     assert np.array_equal(large[[3, 1]], small.pixels[[3, 1]])
+    sent = pickle.dumps(large)  # to another process: the name of the file, no pixel
+    assert len(sent) < 500
+    assert np.array_equal(pickle.loads(sent)[:], small.pixels)
     assert (large.shape, large.nbytes, len(large)) == ((11, 16, 16, 3), 11 * 768, 11)
 
 

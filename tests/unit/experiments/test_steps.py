@@ -142,6 +142,22 @@ def test_the_headline_tells_of_harm_as_well() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mixup", "told"),
+    [([[0.6, 0.61], [0.8, 0.812]], "More data helps mixup; that it helps none was not shown;"),
+     ([[0.8, 0.81], [0.6, 0.612]], "More data hurts mixup; that it helps none was not shown;"),
+     ([[0.6, 0.70], [0.8, 0.600]], "That more data helps was not shown;")],
+)  # fmt: skip
+def test_the_headline_tells_what_more_data_does_to_each_arm(mixup: list[list[float]], told: str) -> None:
+    rows = arms(none=[[0.5, 0.7], [0.7, 0.5]], mixup=mixup)
+    assert headline([2, 4], rows, "none", METRICS["accuracy"]).startswith(told)
+
+
+def test_the_headline_tells_of_arms_that_differ() -> None:
+    rows = arms(none=[[0.5, 0.51], [0.7, 0.712]], mixup=[[0.6, 0.61], [0.5, 0.512]])
+    assert headline([2, 4], rows, "none", METRICS["accuracy"]).startswith("More data helps none and hurts mixup; ")
+
+
 def test_one_seed_is_an_anecdote() -> None:
     rows = arms(none=[[0.5], [0.9]], mixup=[[0.6], [0.9]])
     said = sentences(["1", "2"], rows, "none", METRICS["accuracy"])

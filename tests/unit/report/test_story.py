@@ -12,9 +12,10 @@ from crossfade.report import write_report
 from crossfade.report.measure import MEASURES, measure
 from crossfade.report.sections.calibration import pooled
 from crossfade.report.sections.classes import from_confusion
-from tests.unit.report.conftest import make_training, write_json
+from tests.unit.report.conftest import change, make_training, write_json
 from tests.unit.report.evaluations import evaluated_comparison, evaluated_training
-from tests.unit.report.test_page import SECTIONS, Outline, change, page, words_of
+from tests.unit.report.outline import Outline
+from tests.unit.report.test_page import SECTIONS, page, words_of
 
 STORY = [
     "Results",
@@ -61,6 +62,15 @@ def test_what_flatters_an_evaluation_and_what_it_left_out_is_said(tmp_path):
     change(path, data=data | {"left_out": {"trained_on": 1240, "refused": 0}, "notes": ["it flatters"]})
     text = words_of(page(folder))
     assert "Left out of the evaluation: 1,240 that the run was trained on. It flatters." in text
+
+
+@pytest.mark.parametrize("kind", ["training", "comparison"])
+def test_that_validation_chose_when_to_stop_is_said_where_its_score_stands(kind, training, comparison):
+    make, said = {"training": training, "comparison": comparison}[kind], "The validation pictures chose when to stop"
+    patient = {"config": 'model = "cnn4"\npatience = 2\n'}
+    assert said in write_report(make(part="val", **patient)).read_text()
+    assert said not in write_report(make(part="test", **patient)).read_text()
+    assert said not in write_report(make(part="val")).read_text()
 
 
 def test_the_loss_is_not_told_twice(training):

@@ -14,7 +14,7 @@ from crossfade.training import checkpoint, guard
 from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.guard import Guard, check_finite, check_logits
 from crossfade.training.loop import Training
 from crossfade.training.record import make_folder
@@ -63,7 +63,7 @@ def saved(folder: Path) -> checkpoint.Checkpoint:
 
 
 def test_nan_in_a_picture(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Feed.to_device
+    real = DeviceFeed.to_device
 
     def to_device(self, ready):
         images, labels = real(self, ready)
@@ -72,7 +72,7 @@ def test_nan_in_a_picture(bench: Bench, tmp_path: Path, monkeypatch: pytest.Monk
             images[0, 0, 0, 0] = NAN
         return images, labels
 
-    monkeypatch.setattr(Feed, "to_device", to_device)
+    monkeypatch.setattr(DeviceFeed, "to_device", to_device)
     letter, steps = train(bench, tmp_path / "run", lambda model: None)
     assert steps == STEP - 1
     assert "Got a number that is not finite in the picture corner" in letter
@@ -178,7 +178,7 @@ def test_where_a_look_waits_for_the_device_it_comes_every_few_steps_and_before_a
 def test_a_training_that_a_nan_stopped_goes_on(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path / "whole", force=False)
     train_one(bench, CONFIG, tmp_path / "whole")
-    real = Feed.to_device
+    real = DeviceFeed.to_device
 
     def to_device(self, ready):
         images, labels = real(self, ready)
@@ -186,7 +186,7 @@ def test_a_training_that_a_nan_stopped_goes_on(bench: Bench, tmp_path: Path, mon
 
     make_folder(tmp_path / "run", force=False)
     with monkeypatch.context() as patch:
-        patch.setattr(Feed, "to_device", to_device)
+        patch.setattr(DeviceFeed, "to_device", to_device)
         with pytest.raises(TrainingError, match="in the picture"):
             train_one(bench, CONFIG, tmp_path / "run")
     train_one(bench, CONFIG, tmp_path / "run", resume=True)

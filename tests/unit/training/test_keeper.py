@@ -11,7 +11,7 @@ import pytest
 
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig
-from crossfade.training.keeper import Keeper, chosen_metric
+from crossfade.training.keeper import Keeper, chosen_metric, flattery
 from crossfade.training.metrics import METRICS
 from crossfade.training.optimise import build_schedule, schedule_to_draw
 
@@ -162,3 +162,16 @@ def test_two_classes_are_judged_by_their_auc(given: str | None, found: SimpleNam
 def test_a_metric_that_is_not_defined_is_refused_before_the_first_epoch(given, found, words) -> None:
     with pytest.raises(ConfigError, match=words):
         chosen_metric(RunConfig(metric=given), found)
+
+
+@pytest.mark.parametrize(
+    ("part", "epoch", "patience", "schedule", "chosen"),
+    [("val", "last", 3, "cosine", "when to stop"), ("val", "best", None, "step", "the best epoch"),
+     ("val", "best", 3, "plateau", "the best epoch and when to stop and when to lower the learning rate"),
+     ("val", "last", None, "cosine", None), ("test", "best", 3, "plateau", None)],
+)  # fmt: skip
+def test_pictures_that_chose_something_flatter_the_result(
+    part: str, epoch: str, patience: int | None, schedule: str, chosen: str | None
+) -> None:
+    told = f"the validation pictures chose {chosen}, which flatters what is measured on them" if chosen else ""
+    assert flattery({"part": part, "epoch": epoch}, patience, schedule) == told

@@ -19,7 +19,8 @@ from crossfade.data.loader import Loader
 from crossfade.experiments.checking import labels as tests
 from crossfade.experiments.probe import Descent, new_training
 from crossfade.training.config import RunConfig
-from crossfade.training.feed import Feed, Ready
+from crossfade.training.device_feed import DeviceFeed
+from crossfade.training.feed import Ready
 from crossfade.training.run import Bench
 
 CHANCE = 0.01  # a test below it is taken to show something
@@ -80,7 +81,7 @@ def look(bench: Bench, config: RunConfig) -> Looks:
 
 
 def _plain_batches(bench: Bench, config: RunConfig) -> Iterator[Ready]:
-    feed = Feed(bench.normalisation, torch.device("cpu"), config.preprocess)
+    feed = DeviceFeed(bench.normalisation, config.preprocess, device=torch.device("cpu"))
     pictures = bench.pictures
     loader: Loader[Ready] = Loader(
         pictures.cache.pixels,

@@ -20,7 +20,8 @@ from torch.nn import functional
 from crossfade.data.loader import Loader
 from crossfade.experiments.evaluation.corruptions import Draw
 from crossfade.rng import Stream, derive_rng
-from crossfade.training.feed import Feed, Ready
+from crossfade.training.device_feed import DeviceFeed
+from crossfade.training.feed import Ready
 from crossfade.vision.normalise import in_pixels
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0)  # levels of 255
@@ -93,7 +94,7 @@ def pgd(target: Target, start: Tensor, epsilons: tuple[float, ...] = EPSILONS, s
 
 
 def attacked_accuracy(
-    model: nn.Module, loader: Loader[Ready], feed: Feed, *, seed: int, progress: Callable[[], None] = lambda: None
+    model: nn.Module, loader: Loader[Ready], feed: DeviceFeed, *, seed: int, progress: Callable[[], None] = lambda: None
 ) -> dict[str, list[float]]:
     """{"fgsm", "pgd"}: the share named rightly at each of `EPSILONS`, of the pictures of a loader.
 
@@ -113,7 +114,7 @@ def attacked_accuracy(
     return {name: (counts / len(loader.ids)).tolist() for name, counts in hits.items()}
 
 
-def aim(model: nn.Module, ready: Ready, feed: Feed) -> Target:
+def aim(model: nn.Module, ready: Ready, feed: DeviceFeed) -> Target:
     """A batch as a `Target`: the pixels that the network is shown, with what normalises them held fixed."""
     images, labels = feed.to_device(ready)
     shared = feed.normalisation

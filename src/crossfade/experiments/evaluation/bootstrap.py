@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossfade.training.metrics import Scorer
 
@@ -16,12 +17,21 @@ _ROUNDING = 1e-12
 
 
 def with_intervals(
-    scorer: Scorer, pictures: int, *, rng: np.random.Generator, resamples: int = RESAMPLES
+    scorer: Scorer,
+    pictures: int,
+    *,
+    rng: np.random.Generator,
+    groups: NDArray[np.int64] | None = None,
+    resamples: int = RESAMPLES,
 ) -> dict[str, dict[str, Any]]:
     """Every metric with a 95 % interval over pictures: {name: {"value", "ci95"}}.
 
         w ~ Multinomial(N; 1/N, ..., 1/N)       how often each picture is drawn with replacement
         ci95 = the 2.5th and 97.5th percentile of metric(w) over the resamples; of shares, that of `wilson`
+
+    Pictures of one group (a patient's, say) are no independent evidence: with `groups`, whole groups are drawn, G of G
+    with replacement, and a picture counts as often as its group. Then shares have percentiles, too: `wilson` takes
+    independent pictures. All intervals are None where there is only one group.
 
     It holds the chance of which pictures were judged, and none of the training: that takes seeds. "ci95" is None for
     fewer than two pictures, and where a metric is not defined; resamples in which it is not (an AUC of pictures that
@@ -32,18 +42,22 @@ def with_intervals(
     Args:
         scorer: of the pictures.
         pictures: N.
+        groups: (N,) equal numbers for pictures of one group; None where each stands alone.
 
     Source:
-        Efron 1979, Bootstrap methods: another look at the jackknife; Efron & Tibshirani 1993, section 13.3.
+        Efron 1979, Bootstrap methods: another look at the jackknife; Efron & Tibshirani 1993, section 13.3; Davison &
+        Hinkley 1997, Bootstrap methods and their application, section 3.8 (whole groups).
     """
+    of_group = np.arange(pictures) if groups is None else np.unique(groups, return_inverse=True)[1]
+    drawable = int(of_group.max()) + 1
     values = scorer.all()
     drawn: dict[str, list[float]] = {name: [] for name in values}
-    for _ in range(resamples if pictures > 1 else 0):
-        counts = np.bincount(rng.integers(pictures, size=pictures), minlength=pictures)
-        for name, value in scorer.all(counts).items():
+    for _ in range(resamples if drawable > 1 else 0):
+        counts = np.bincount(rng.integers(drawable, size=drawable), minlength=drawable)
+        for name, value in scorer.all(counts[of_group]).items():
             drawn[name].append(value)
     found = {name: {"value": value, "ci95": _percentiles(drawn[name])} for name, value in values.items()}
-    for name in SHARES & found.keys():
+    for name in SHARES & found.keys() if drawable == pictures else ():
         found[name]["ci95"] = wilson(values[name], pictures) if pictures > 1 else None
     return found
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfade.data.split import named_groups
 from crossfade.data.table import write_table
 from crossfade.errors import ConfigError, CrossfadeError
 from crossfade.experiments.evaluation.bootstrap import with_intervals
@@ -30,6 +31,7 @@ from crossfade.experiments.evaluation.selection import Choice, Selection, near_c
 from crossfade.experiments.evaluation.subject import Pool, Progress, Subject
 from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
+from crossfade.training.keeper import chosen_on_validation
 from crossfade.training.metrics import Scorer
 
 FOLDER = "evaluation"
@@ -119,9 +121,10 @@ def evaluate(
     scorer = Scorer(np.exp(log_p), truth)
     own, notes = _own(pool, own_pool)
     calibration, more = _calibration(subject, pool, own, chosen, logits, options.seed, progress)
-    notes += [*more, *_origin_notes(subject, pool, own, chosen, options)]
+    groups, of_groups = _groups(subject, pool, chosen)
+    notes += [*more, *of_groups, *_origin_notes(subject, pool, own, chosen, options)]
     predicted_at = time.perf_counter()
-    metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0))
+    metrics = with_intervals(scorer, len(truth), rng=derive_rng(options.seed, Stream.BOOTSTRAP, 0), groups=groups)
     scored_at = time.perf_counter()
     rows = hardest_rows(log_p, truth, options.hardest)
     summary = {
@@ -196,6 +199,18 @@ def _calibration(
     return calibrate(logits, truth, (fitted, val.labels[val.numbers])), []
 
 
+def _groups(subject: Subject, pool: Pool, chosen: Selection) -> tuple[Numbers | None, list[str]]:
+    """(n,) the groups of the pictures judged, where the run was split by groups, and what is to be said of them."""
+    if (pattern := subject.config.group) is None:
+        return None, []
+    try:
+        groups = named_groups(pool.index, pattern)[0][chosen.numbers]
+    except ConfigError:
+        return None, [f"the run's group {pattern} matches no path here: the intervals take pictures for independent"]
+    count = len(np.unique(groups))
+    return groups, [f"the intervals take groups ({pattern}) for independent, not pictures; there are {count:,} here"]
+
+
 def _validated(subject: Subject, pool: Pool, chosen: Selection) -> int:
     """How many of the pictures judged were validated on."""
     digests = [pool.index.digest(number) for number in chosen.numbers.tolist()]
@@ -205,13 +220,8 @@ def _validated(subject: Subject, pool: Pool, chosen: Selection) -> int:
 def _origin_notes(subject: Subject, pool: Pool, own: Pool | None, chosen: Selection, options: Options) -> list[str]:
     """What makes these scores better than those of new pictures: what they chose, and what was nearly trained on."""
     notes, config = [], subject.config
-    decided = {
-        "the best epoch": subject.predictor.epoch == "best",
-        "when to stop": config.patience is not None,
-        "when to lower the learning rate": config.schedule == "plateau",
-    }
-    if (validated := _validated(subject, pool, chosen)) and any(decided.values()):
-        what = " and ".join(what for what, so in decided.items() if so)
+    what = chosen_on_validation(subject.predictor.epoch, config.patience, config.schedule)
+    if what and (validated := _validated(subject, pool, chosen)):
         notes.append(f"{validated:,} of these pictures chose {what}, which flatters it")
     if own is not None and not options.with_trained:
         digests = [own.index.digest(number) for number in range(len(own.index))]

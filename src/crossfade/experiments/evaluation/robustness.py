@@ -19,7 +19,7 @@ from crossfade.data.rows import Rows
 from crossfade.experiments.evaluation.attacks import EPSILONS, attacked_accuracy
 from crossfade.experiments.evaluation.corruptions import CORRUPTIONS, Corruption, Draw
 from crossfade.rng import Stream, derive_rng
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.inference import logits_of, plain_loader
 
 PICTURES = 1000
@@ -49,7 +49,7 @@ def evenly(numbers: Numbers, labels: Numbers, most: int, seed: int) -> Numbers:
 
 def robustness(
     model: nn.Module,
-    feed: Feed,
+    feed: DeviceFeed,
     precision: torch.dtype,
     pixels: Rows,
     labels: Numbers,

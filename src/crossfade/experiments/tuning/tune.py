@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments.compare import BASELINE, Comparison, OnRun, compare
+from crossfade.experiments.compare import OnRun, compare
+from crossfade.experiments.comparison import BASELINE, Comparison
 from crossfade.experiments.tuning.sentences import sentences
 from crossfade.experiments.tuning.space import arm_of, is_mixing, overrides, space_of, with_params
 from crossfade.experiments.tuning.study import Asked, Pruned, Study
@@ -26,7 +27,7 @@ from crossfade.training.callbacks import Callback
 from crossfade.training.config import RunConfig
 from crossfade.training.keeper import chosen_metric
 from crossfade.training.metrics import Metric
-from crossfade.training.resume import alone_in, check_same, has_begun
+from crossfade.training.resume import check_same
 from crossfade.training.run import Bench, train_one
 
 RESULT = "tune.json"
@@ -101,8 +102,8 @@ def tune(
     Raises:
         TrainingError: no trial came to its end.
     """
-    with alone_in(folder):
-        if has_begun(folder):
+    with record.alone_in(folder):
+        if record.has_begun(folder):
             check_same(folder, _table(search), bench.pictures)
         else:
             record.write_json(folder / "data.json", bench.pictures.summary())
@@ -275,7 +276,7 @@ def _confirm(
     params = {arm_of(rival): rival, arm_of(chosen["params"]): chosen["params"]}
     config = replace(search.config, metric=metric.name)
     own = {arm: overrides(choice) for arm, choice in params.items()}
-    comparison = Comparison(list(params), list(search.seeds), config, own)
+    comparison = Comparison(list(params), list(search.seeds), config, own=own)
     folder.mkdir(exist_ok=True)
     summary = compare(bench, comparison, folder, commands=commands, on_run=on_run, resume=True)
     arm, baseline = arm_of(chosen["params"]), arm_of(rival)

@@ -27,6 +27,7 @@ def training_page(run: record.Run) -> Page:
         "headline": headline(run),
         "heads": heads,
         "results": rows,
+        "flattered": results.flattered(words.mapping(run.summary.get("judged")), run.config),
         "facts": done,
         "data": data,
         **frame(run, "train", is_finished=bool(run.summary), summary=run.summary, runs=[run]),

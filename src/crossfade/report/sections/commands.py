@@ -28,7 +28,9 @@ def repeats(command: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]
     return [line] if line else [str(each) for each in words.listing(summary.get("commands"))]
 
 
-def further(folder: str, *, is_finished: bool, kind: str, evaluation: list[Mapping[str, Any]]) -> list[Command]:
+def further(
+    folder: str, *, is_finished: bool, kind: str, evaluation: list[Mapping[str, Any]], framework: str = ""
+) -> list[Command]:
     """What else can be done with the folder; what has been done already is not offered as news.
 
     Args:
@@ -36,7 +38,12 @@ def further(folder: str, *, is_finished: bool, kind: str, evaluation: list[Mappi
         is_finished: whether there is nothing to go on with.
         kind: "train" or "compare".
         evaluation: of every training, empty where it has none.
+        framework: that trained it, where it is not the workbench: its weights are none of ours.
     """
+    if framework:
+        again = Command("Write this page again", _line("report", folder))
+        take = f"model.load_weights({f'{folder}/weights/last.weights.h5'!r})"
+        return [again, Command("Take up its weights, in Python", take)] if kind == "train" else [again]
     found = [] if is_finished else [Command("Go on where it stopped", _line("resume", folder))]
     found.append(Command("Write this page again", _line("report", folder)))
     if any(evaluation):

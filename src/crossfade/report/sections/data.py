@@ -63,7 +63,7 @@ def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], class
         conflict_count=len(conflicts),
         imbalance=_imbalance([sum(counts) for _, counts in table]),
         notes=[str(note) for note in words.listing(scan.get("split_notes"))],
-        has_scan=bool(scan),
+        has_scan="images" in scan,
     )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from matplotlib.figure import Figure
 
 from crossfade.report import inline
+from crossfade.report.inline import Kind
 from crossfade.report.record import Run
 
 Runs = Mapping[str, Sequence[Run]]  # the trainings of each arm
@@ -28,6 +29,8 @@ class Plot:
         """The figure of the page as an SVG file: drawing is what writing a page takes time for, so it is done once."""
         return inline.drawn(self.figure)
 
-    def file(self) -> bytes:
-        """The figure that stands alone as an SVG file."""
-        return self.drawn if self.alone is None else inline.drawn(self.alone)
+    def file(self, kind: Kind = "svg") -> bytes:
+        """The figure that stands alone as a file."""
+        if self.alone is None and kind == "svg":
+            return self.drawn
+        return inline.drawn(self.alone or self.figure, kind)

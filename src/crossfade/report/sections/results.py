@@ -8,9 +8,10 @@ from typing import Any
 
 from crossfade.report import figures, words
 from crossfade.report.measure import Measure, measure
-from crossfade.report.record import Comparison, Run
+from crossfade.report.record import Comparison, Run, settings
 from crossfade.report.sections.plot import Plot
 from crossfade.report.style import PALETTE
+from crossfade.training.keeper import flattery
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def arms_section(comparison: Comparison) -> dict[str, Any]:
         "baseline": words.baseline_of({**comparison.summary, "arms": arms}),
         "measure": measure_of(comparison),
         "judged": judged(comparison),
+        "flattered": flattered(comparison.summary, comparison.config),
         "n_seeds": max((len(known(arm.get("seeds"))) for arm in arms.values()), default=0),
         "rows": rows(arms, comparison),
         "score_plots": score_figures(arms, comparison),
@@ -72,6 +74,17 @@ def judged(comparison: Comparison) -> str:
     epoch = {"last": "the weights of the last epoch", "best": "the weights of the best validation epoch"}
     said = [part or "", epoch.get(str(comparison.summary.get("epoch")), "")]
     return ", with ".join(filter(None, said))
+
+
+def flattered(found: Mapping[str, Any], config: str) -> str:
+    """What is to be said where the pictures judged chose something, "" where they did not.
+
+    Args:
+        found: with "part" and "epoch".
+        config: `config.toml`.
+    """
+    options = settings(config)
+    return flattery(found, options.get("patience"), options.get("schedule"))
 
 
 def metric_of(run: Run) -> str:

@@ -51,7 +51,7 @@ def in_colour(graph: Graph, picture: Value) -> Value:
 
 
 def fit(graph: Graph, picture: Value, size: int, how: str) -> Value:
-    """See `crossfade.data.fit.fit_square`; int32."""
+    """See `crossfade.data.fit.fit_to`; int32."""
     height, width = graph.shape(picture, ROWS), graph.shape(picture, COLUMNS)
     if how == "drop":
         return _centre(graph, picture, height, width, size).astype(np.int32)

@@ -9,13 +9,13 @@ from torch import nn
 
 from crossfade.data.loader import Batch
 from crossfade.experiments.evaluation.attacks import EPSILONS, Target, aim, attacked_accuracy, fgsm, pgd
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.inference import plain_loader
 from crossfade.vision.normalise import Normalisation
 from crossfade.vision.preprocess import Preprocess
 
 CPU = torch.device("cpu")
-FEED = Feed(Normalisation([0.4, 0.5, 0.6], [0.2, 0.25, 0.3]), CPU)
+FEED = DeviceFeed(Normalisation([0.4, 0.5, 0.6], [0.2, 0.25, 0.3]), device=CPU)
 
 
 class Linear(nn.Module):
@@ -49,7 +49,7 @@ def images(n: int = 32, size: int = 6) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
 
 
-def target(model: nn.Module, feed: Feed = FEED, pixels: np.ndarray | None = None) -> Target:
+def target(model: nn.Module, feed: DeviceFeed = FEED, pixels: np.ndarray | None = None) -> Target:
     pixels = images() if pixels is None else pixels
     labels = np.arange(len(pixels)) % 2
     return aim(model.eval(), feed.prepare(Batch(pixels, labels, np.arange(len(pixels)), 0, 0)), feed)
@@ -65,10 +65,10 @@ def losses(on: Target, pixels: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("feed", [FEED, *(
-    Feed(Normalisation([0.5] * 3, [0.25] * 3), CPU, Preprocess(normalise=how, normalise_by="picture"))
+    DeviceFeed(Normalisation([0.5] * 3, [0.25] * 3), Preprocess(normalise=how, normalise_by="picture"), device=CPU)
     for how in ("standard", "minmax", "percentile")
 )])  # fmt: skip
-def test_the_pixels_attacked_are_those_of_the_picture(feed: Feed) -> None:
+def test_the_pixels_attacked_are_those_of_the_picture(feed: DeviceFeed) -> None:
     on = target(Linear(), feed)
     np.testing.assert_array_equal(on.pixels.permute(0, 2, 3, 1).numpy(), images())
     ready = feed.prepare(Batch(images(), np.zeros(32, np.int64), np.arange(32), 0, 0))
@@ -76,7 +76,7 @@ def test_the_pixels_attacked_are_those_of_the_picture(feed: Feed) -> None:
 
 
 def test_a_threshold_comes_before_the_attack() -> None:
-    on = target(Linear(), Feed(FEED.normalisation, CPU, Preprocess(threshold=128)))
+    on = target(Linear(), DeviceFeed(FEED.normalisation, Preprocess(threshold=128), device=CPU))
     assert set(on.pixels.unique().tolist()) == {0.0, 255.0}
 
 
@@ -110,7 +110,7 @@ def test_pgd_is_the_stronger_one_where_the_network_bends() -> None:
 
 def test_accuracy_falls_with_epsilon_and_does_not_depend_on_the_batch() -> None:
     pixels, model = images(200), Linear().eval()
-    plain = Feed(Normalisation([0.5] * 3, [0.25] * 3), CPU)
+    plain = DeviceFeed(Normalisation([0.5] * 3, [0.25] * 3), device=CPU)
     with torch.no_grad():
         labels = target(model, plain, pixels).logits(torch.from_numpy(pixels).permute(0, 3, 1, 2).float()).argmax(1)
     found = [

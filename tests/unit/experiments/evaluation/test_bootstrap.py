@@ -78,3 +78,34 @@ def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
         covered += low <= truth <= high
     # Three standard errors of a share of 0.95, and a point for the percentiles of a finite sample.
     assert covered / trials == pytest.approx(0.95, abs=0.01 + 3 * (0.95 * 0.05 / trials) ** 0.5)
+
+
+def test_copies_in_a_group_say_no_more_than_one_of_them() -> None:
+    """Ten pictures of each of 40 patients, all ten alike, are 40 pictures."""
+    probabilities, labels = drawn(np.random.default_rng(0), 40)
+    groups = np.arange(40).repeat(10)
+    one = with_intervals(Scorer(probabilities, labels), 40, rng=np.random.default_rng(1))
+    ten = Scorer(probabilities[groups], labels[groups])
+    grouped = with_intervals(ten, 400, rng=np.random.default_rng(1), groups=7 * groups)
+    for name in ("auc", "f1", "log_loss", "ece"):
+        assert [grouped[name]["value"], *grouped[name]["ci95"]] == pytest.approx(
+            [one[name]["value"], *one[name]["ci95"]]
+        )
+    low, high = grouped["accuracy"]["ci95"]
+    assert high - low == pytest.approx(np.ptp(one["accuracy"]["ci95"]), rel=0.1)
+    alone = with_intervals(ten, 400, rng=np.random.default_rng(1))
+    assert np.ptp(alone["accuracy"]["ci95"]) < 0.4 * (high - low)
+
+
+def test_one_group_has_no_interval() -> None:
+    scorer = Scorer(*drawn(np.random.default_rng(0), 30))
+    found = with_intervals(scorer, 30, rng=np.random.default_rng(1), groups=np.ones(30, np.int64))
+    assert {one["ci95"] for one in found.values()} == {None}
+
+
+def test_groups_of_one_are_pictures() -> None:
+    scorer = Scorer(*drawn(np.random.default_rng(0), 30))
+    plain, alone = (
+        with_intervals(scorer, 30, rng=np.random.default_rng(1), groups=groups) for groups in (None, np.arange(30))
+    )
+    assert plain == alone

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from crossfade.experiments.evaluation.robustness import evenly, robustness
-from crossfade.training.feed import Feed
+from crossfade.training.device_feed import DeviceFeed
 from crossfade.vision.normalise import Normalisation
 
 
@@ -35,7 +35,7 @@ def test_curves_of_a_network_that_looks_at_brightness_alone() -> None:
     levels = np.arange(60, 100, dtype=np.uint8)
     pixels = np.broadcast_to(levels[:, None, None, None], (40, 16, 16, 3)).copy()
     labels = np.zeros(40, np.int64)
-    feed = Feed(Normalisation([0.5] * 3, [0.25] * 3), torch.device("cpu"))
+    feed = DeviceFeed(Normalisation([0.5] * 3, [0.25] * 3), device=torch.device("cpu"))
     ticks: list[tuple[int, int]] = []
     found = robustness(
         Bright(), feed, torch.float32, pixels, labels, np.arange(40), threads=0, progress=lambda *at: ticks.append(at)
