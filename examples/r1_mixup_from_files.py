@@ -3,8 +3,8 @@
     python examples/r1_mixup_from_files.py CALTECH4                   # a folder of pictures for each class
     python examples/r1_mixup_from_files.py CALTECH4 --weights none    # where ImageNet's weights cannot be fetched
 
-It needs `pip install 'crossfade[keras]'` and TensorFlow, JAX or PyTorch, whichever KERAS_BACKEND names. On two CPU cores
-an epoch of 405 pictures takes some minutes; `--backbone small --size 64 --epochs 2` is a short walk through everything.
+It needs `pip install 'crossfade[keras]'` and TensorFlow, JAX or PyTorch, whichever KERAS_BACKEND names. On two CPU
+cores an epoch takes minutes; `--backbone small --size 64 --epochs 2` is a short walk through everything.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def main() -> None:
         model.load_weights(initial)
         # A sigmoid for each class, and binary cross-entropy of each: the mixed label is the target of all four.
         model.compile(keras.optimizers.RMSprop(2e-5), loss="binary_crossentropy", metrics=["accuracy"])
-        steps = min(given.steps or len(batches), len(batches))
-        seen = model.fit(batches, epochs=given.epochs, steps_per_epoch=steps, validation_data=held_out, verbose=2)
+        options = {"epochs": given.epochs, "steps_per_epoch": given.steps, "validation_data": held_out}
+        seen = model.fit(batches, **options, verbose=2)
         histories[arm] = seen.history
 
     save(curves(histories, "val_accuracy", "Validation accuracy", percent=True), given.out / "accuracy.png")
@@ -135,7 +135,8 @@ def mixed_batch(train: MixupImageDataGenerator, alpha: float) -> Figure:
 def curves(histories: dict[str, dict[str, list[float]]], key: str, title: str, *, percent: bool = False) -> Figure:
     """Both trainings, epoch by epoch."""
     lines = [Line(arm, *of_epochs(history[key]), COLORS[arm], marker="o") for arm, history in histories.items()]
-    return lines_figure(lines, title=title, xlabel="epoch", percent=percent, ylim=(0, None))
+    top = 1.05 * max(max(history[key]) for history in histories.values())
+    return lines_figure(lines, title=title, xlabel="epoch", percent=percent, ylim=(0, top or 1))
 
 
 def arguments() -> argparse.Namespace:

@@ -53,8 +53,9 @@ def main() -> None:
     as_r4 = Preprocess(fit="drop", normalise="divide")
     by_name = {"validation_split": 0.2, "split_by": "name"}
     pictures = partial(ImageFolder, given.data, SIDE, given.batch_size, preprocess=as_r4, **by_name)
-    train = pictures(subset="training", augment=PRESETS["r4"], seed=given.seed)
-    few = pictures(subset="training", per_class=given.per_class, seed=given.seed)
+    train = pictures(subset="training", seed=given.seed)
+    few = pictures(subset="training", seed=given.seed, per_class=given.per_class)
+    augmented = pictures(subset="training", seed=given.seed, augment=PRESETS["r4"])
     validation = pictures(subset="validation")
 
     # Every training begins with the same weights, so that nothing but its step makes a difference.
@@ -68,9 +69,9 @@ def main() -> None:
     figures(read(first_of_last_class(train), given.data), given.out)
     ablation(model(), few)
     overfit(model(), few, given)
-    rates([model(rate) for rate in RATES], few, given)
+    rates([model(rate) for rate in RATES], train, given)
     decay(model(), few, given)
-    best = final(model(), train, validation, given)
+    best = final(model(), augmented, validation, given)
     predict(best, validation, given)
     print(f"\nFigures and weights: {given.out}")
 
@@ -153,13 +154,13 @@ def overfit(model: keras.Model, few: ImageFolder, given: argparse.Namespace) -> 
     print(f"3. Overfit check: loss {first:.3f} -> {last:.3f}, training accuracy {100 * seen['accuracy'][-1]:.1f} %")
 
 
-def rates(models: list[keras.Model], few: ImageFolder, given: argparse.Namespace) -> None:
+def rates(models: list[keras.Model], train: ImageFolder, given: argparse.Namespace) -> None:
     """The loss batch by batch for each rate, from the same weights on the same batches."""
     histories = {}
     for rate, model in zip(RATES, models, strict=True):
-        few.set_epoch(0)
+        train.set_epoch(0)
         histories[f"{rate:g}"] = LossHistory()
-        model.fit(few, epochs=given.rate_epochs, verbose=0, callbacks=[histories[f"{rate:g}"]])
+        model.fit(train, epochs=given.rate_epochs, verbose=0, callbacks=[histories[f"{rate:g}"]])
     save(LossHistory.side_by_side(histories), given.out / "rates.png")
     losses = {rate: history.epochs[-1]["loss"] for rate, history in histories.items()}
     said = ", ".join(f"{rate} {loss:.3f}" for rate, loss in losses.items())
@@ -177,7 +178,9 @@ def decay(model: keras.Model, few: ImageFolder, given: argparse.Namespace) -> No
 # ----------------------------------------------------------------------------------------- 6 and 7. the run, and after
 
 
-def final(model: keras.Model, train: ImageFolder, validation: ImageFolder, given: argparse.Namespace) -> keras.Model:
+def final(
+    model: keras.Model, augmented: ImageFolder, validation: ImageFolder, given: argparse.Namespace
+) -> keras.Model:
     """Train on each picture and a transformed copy of it; give back the model with the best weights by AUC."""
     weights, history = given.out / "best.weights.h5", LossHistory()
     keep_best = keras.callbacks.ModelCheckpoint(
@@ -189,10 +192,10 @@ def final(model: keras.Model, train: ImageFolder, validation: ImageFolder, given
         history,
         keep_best,
     ]
-    seen = model.fit(train, epochs=given.epochs, validation_data=validation, callbacks=callbacks, verbose=2).history
+    seen = model.fit(augmented, epochs=given.epochs, validation_data=validation, callbacks=callbacks, verbose=2).history
     save(history.figure(), given.out / "final.png")
     best = int(np.argmax(seen["val_auc"]))
-    print(f"6. Final run: {train.n} pictures, best validation AUC {seen['val_auc'][best]:.4f} in epoch {best + 1}")
+    print(f"6. Final run: {augmented.n} pictures, best validation AUC {seen['val_auc'][best]:.4f} in epoch {best + 1}")
     model.load_weights(weights)
     return model
 
@@ -263,7 +266,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="holds daisy/ and rose/, or other classes")
     parser.add_argument("--out", type=Path, default=Path("runs/r4"), help="for weights and figures")
-    parser.add_argument("--per-class", type=int, default=100, help="pictures of the steps before the final run")
+    parser.add_argument("--per-class", type=int, default=100, help="pictures of the ablation run and the overfit check")
     parser.add_argument("--check-epochs", type=int, default=20, help="of the overfit check")
     parser.add_argument("--rate-epochs", type=int, default=3, help="of each learning rate, and of the decay")
     parser.add_argument("--decay-epochs", type=int, default=1, help="until the rate is halved")

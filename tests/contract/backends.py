@@ -131,6 +131,11 @@ class TorchReused(TorchFast):
     active = NumpyReused.active
 
 
+def render_with(images, drawn, **options):
+    plan, augment = drawn
+    return cf.render(images, plan, augment=augment, **options)
+
+
 class JaxEager(NumpyKernels):
     """As JAX is by default, without 64 bits."""
 
@@ -175,12 +180,8 @@ class JaxJit(JaxEager):
     def mix_images(self, images, plan, layout):
         return self._call(cf.mix_images, images, plan, {"layout": layout})
 
-    def render(self, images, plan, **options):
-        return (
-            cf.render(images, plan, **options)
-            if options.get("augment")
-            else self._call(cf.render, images, plan, options)
-        )
+    def render(self, images, plan, augment=None, **options):
+        return self._call(render_with, images, (plan, augment), options)
 
     def mix_targets(self, labels, plan, **options):
         return self._call(cf.mix_targets, labels, plan, options)

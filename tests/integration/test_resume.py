@@ -24,6 +24,7 @@ from crossfade.errors import ConfigError
 from crossfade.training import checkpoint, loop
 from crossfade.training.config import resolve
 from crossfade.training.dataset import open_pictures
+from crossfade.training.keeper import Keeper
 from crossfade.training.predict import load_run
 from crossfade.training.resume import last_whole
 from crossfade.training.run import open_bench, train_one
@@ -317,6 +318,79 @@ def test_the_weights_a_training_began_with_are_not_needed_again(
     assert call("train", data, *QUICK, "--weights", "first.safetensors", "-o", "run")[0] == 143
     Path("first.safetensors").unlink()
     assert call("resume", "run")[0] == 0
+
+
+def a_file_in_its_place(folder: Path) -> None:
+    folder.rename(folder.with_name("aside"))
+    folder.write_text("in the way")
+
+
+def closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tests run as root no mode closes a folder: nothing can be made in it from now on."""
+    mkdir, rename = Path.mkdir, os.replace
+
+    def refuse(real: Callable[..., Any], path: Any, *rest: Any, **options: Any) -> Any:
+        if folder.absolute() in Path(path).absolute().parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(Path, "mkdir", lambda path, *rest, **options: refuse(mkdir, path, *rest, **options))
+    monkeypatch.setattr(os, "replace", lambda path, *rest, **options: refuse(rename, path, *rest, **options))
+
+
+HARM: dict[str, tuple[Callable[..., None], str, str]] = {
+    "checkpoints are a file": (
+        lambda run, _: a_file_in_its_place(run / "checkpoints"),
+        "run/aside/last",
+        "run/checkpoints",
+    ),
+    "checkpoints are closed": (lambda run, patch: closed(run / "checkpoints", patch), "run/checkpoints/last", "denied"),
+    "the run is closed": (closed, "run/checkpoints/last", "denied"),
+    "the run is a file": (lambda run, _: a_file_in_its_place(run), "aside/checkpoints/last", "run/metrics.jsonl"),
+    "the run is gone": (lambda run, _: run.rename("aside"), "aside/checkpoints/last", "run/metrics.jsonl"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_folder_that_is_lost_in_a_training_is_one_sentence(
+    call: Call, data: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, harm: str
+) -> None:
+    """What was saved by then is kept, and where it is brought back the training goes on from there."""
+    act, kept, words = HARM[harm]
+    real = loop.Training._step
+
+    def step(self: loop.Training, at: int, *rest: Any) -> Any:
+        if at == 4:  # in the second epoch
+            act(Path("run"), patch)
+        return real(self, at, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Training, "_step", step)
+        code, out, err = call("train", data, *QUICK, "-o", "run")
+    letter = [line for line in err.splitlines() if line.startswith("crossfade: ")]
+    assert (code, out, len(letter)) == (1, "", 1)
+    assert words in letter[0]
+    assert "Traceback" not in err
+    assert checkpoint.read(Path(kept)).state["epochs_done"] == 1
+
+
+@pytest.mark.parametrize(("choose", "code"), [("last", 0), ("best", 1)])
+def test_checkpoints_that_are_gone_are_said_and_made_anew(
+    call: Call, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, choose: str, code: int
+) -> None:
+    """The best weights of the first epoch are not to be had again: what is to be judged by them fails."""
+    real = loop.Training._step
+
+    def step(self: loop.Training, at: int, *rest: Any) -> Any:
+        if at == 4:
+            shutil.rmtree("run/checkpoints")
+        return real(self, at, *rest)
+
+    monkeypatch.setattr(loop.Training, "_step", step)
+    monkeypatch.setattr(Keeper, "see", lambda self, epoch, val, see=Keeper.see: see(self, epoch, val | {"accuracy": 0}))
+    assert call("train", data, *QUICK, "--choose", choose, "-o", "run")[0] == code
+    assert caplog.text.count("run/checkpoints is gone, with all that was saved in it") == 1
+    assert checkpoint.read(Path("run/checkpoints/last")).state["epochs_done"] == 3
 
 
 def test_one_process_trains_into_a_folder_at_a_time(call: Call, data: Path, signal_after: Callable[..., None]) -> None:

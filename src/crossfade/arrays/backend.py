@@ -7,6 +7,7 @@ an array of a framework cannot exist before the framework does, so nothing is im
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
@@ -57,10 +58,15 @@ class Backend(Protocol):
 def backend_of(who: str, array: Any) -> Backend:
     """The backend of the framework that `array` belongs to; ArrayError if none does."""
     if isinstance(array, np.ndarray):
-        return cast(Backend, import_module("crossfade.arrays.numpy"))
+        return _module("numpy")
     for name, array_type in _FRAMEWORKS.items():
         framework = sys.modules.get(name)
         if framework is not None and isinstance(array, getattr(framework, array_type, ())):
-            return cast(Backend, import_module(f"crossfade.arrays.{name}"))
+            return _module(name)
     kind = f"{type(array).__module__}.{type(array).__qualname__}"
     raise ArrayError(f"{who}: needs {KINDS}. Got {kind}. numpy.asarray may help.")
+
+
+@cache  # TensorFlow, which rewrites the functions that it traces, leaves a cached one as it is
+def _module(name: str) -> Backend:
+    return cast(Backend, import_module(f"crossfade.arrays.{name}"))

@@ -76,13 +76,25 @@ def check_masks(who: str, masks: Any, plan: Plan, layout: Layout | None) -> None
 
 def check_augment(who: str, drawn: DrawnAugmentation, batch: int | None) -> None:
     """Refuse what cannot have been drawn for these samples."""
-    steps = drawn.colours.shape[1:]
-    shapes = drawn.matrix.shape, drawn.colours.shape, drawn.amounts.shape
-    if shapes != ((batch, 2, 3), (batch, *steps), (batch, *steps)) or len(steps) != 1:
+    known = isinstance(drawn.matrix, np.ndarray)
+    shapes = shape_of(drawn.matrix), shape_of(drawn.colours), shape_of(drawn.amounts)
+    rows, entries, step = shapes[0][:1], shapes[0][1:], shapes[1][1:]
+    if (
+        not fits(rows, (batch,))
+        or entries != ((2, 3) if known else (2, 3, 3))
+        or len(step) != 1
+        or not shapes[1] == shapes[2] == (*rows, *step)
+    ):
         raise ArrayError(
             f"{who}: augment must be drawn for {batch} samples. "
             f"Got matrix {shapes[0]}, colours {shapes[1]}, amounts {shapes[2]}."
         )
+    if drawn.fill not in FILLS:
+        raise ArrayError(f"{who}: augment must have a fill of {', '.join(FILLS)}. Got {drawn.fill!r}.")
+    if not isinstance(drawn.value, int | np.integer) or not 0 <= drawn.value <= 255:
+        raise ArrayError(f"{who}: augment must have a value that is a level from 0 to 255. Got {drawn.value!r}.")
+    if not known:
+        return
     if not (np.abs(drawn.matrix) <= LARGEST).all():
         most = ", ".join(map(str, LARGEST))
         raise ArrayError(f"{who}: augment must have a matrix within {most}. Got {drawn.matrix.tolist()[:1]}.")
@@ -90,10 +102,6 @@ def check_augment(who: str, drawn: DrawnAugmentation, batch: int | None) -> None
         raise ArrayError(f"{who}: augment must have colours from 0 to {max(Colour)}. Got {drawn.colours.tolist()[:1]}.")
     if not (np.abs(drawn.amounts) <= LARGEST_AMOUNT).all():
         raise ArrayError(f"{who}: augment must have amounts within {LARGEST_AMOUNT}. Got {drawn.amounts.tolist()[:1]}.")
-    if drawn.fill not in FILLS:
-        raise ArrayError(f"{who}: augment must have a fill of {', '.join(FILLS)}. Got {drawn.fill!r}.")
-    if not isinstance(drawn.value, int | np.integer) or not 0 <= drawn.value <= 255:
-        raise ArrayError(f"{who}: augment must have a value that is a level from 0 to 255. Got {drawn.value!r}.")
 
 
 def _check_count(who: str, labels: Any, batch: int | None) -> None:

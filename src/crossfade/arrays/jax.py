@@ -6,8 +6,9 @@ On the CPU the fused kernels read the array's own memory, and the result becomes
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from crossfade.arrays import numpy as host
 from crossfade.arrays import whole
 from crossfade.arrays.augment import DrawnAugmentation
+from crossfade.arrays.augment import augment as augment_batch
 from crossfade.arrays.backend import Layout
-from crossfade.errors import ArrayError
+from crossfade.arrays.ops import Ops
 from crossfade.mixing.plan import Plan
 
 Array = jax.Array
@@ -27,10 +29,17 @@ HOST_DTYPES = ("uint8", "float32", "float64")
 
 
 class JaxOps:
-    """`crossfade.arrays.whole.Ops`."""
+    """`crossfade.arrays.ops.Ops`."""
+
+    def __init__(self) -> None:
+        self.where, self.any, self.clip, self.round, self.floor = jnp.where, jnp.any, jnp.clip, jnp.round, jnp.floor
+        self.reshape, self.sum, self.amin, self.amax = jnp.reshape, jnp.sum, jnp.min, jnp.max
 
     def wide(self) -> str:
         return str(jax.dtypes.canonicalize_dtype("float64"))
+
+    def whole(self) -> str:
+        return "uint32"
 
     def like(self, values: Any, beside: Array) -> Array:
         return jnp.asarray(values)
@@ -41,17 +50,35 @@ class JaxOps:
     def take(self, values: Array, indices: Array) -> Array:
         return values[indices]
 
-    def where(self, condition: Array, values: Any, others: Any) -> Array:
-        return jnp.where(condition, values, others)
+    def put(self, values: Array, indices: Array, new: Array) -> Array:
+        return values.at[indices].set(new)
+
+    def only_if(self, condition: Array, change: Callable[[Array], Array], values: Array) -> Array:
+        return jax.lax.cond(condition, change, lambda same: same, values)
+
+    def roll(self, pictures: Array, down: int, right: int) -> Array:
+        return jnp.roll(pictures, (down, right), (1, 2))
+
+    def stack(self, channels: Sequence[Array]) -> Array:
+        return jnp.stack(channels, axis=-1)
+
+    def cumsum(self, values: Array) -> Array:
+        return jnp.cumsum(values, axis=1)
+
+    def bincount(self, values: Array, length: int) -> Array:
+        return jnp.bincount(values, length=length)
 
     def span(self, count: int, beside: Array) -> Array:
         return jnp.arange(count, dtype="int32")
+
+    def count(self, array: Array) -> int:
+        return array.shape[0]
 
     def dtype_name(self, array: Array) -> str:
         return dtype_name(array)
 
 
-_ops = JaxOps()
+OPS = cast(Ops, JaxOps())
 Plan._tell_jax()
 
 
@@ -64,7 +91,7 @@ def mix_images(images: Array, plan: Plan, layout: Layout, out: None) -> Array:
 
 @partial(jax.jit, static_argnames="layout")
 def _mix_images(images: Array, plan: Plan, layout: Layout) -> Array:
-    mixed = whole.mix_images(_ops, images, plan, layout)
+    mixed = whole.mix_images(OPS, images, plan, layout)
     mixed = jnp.round(mixed) if images.dtype == np.uint8 else mixed
     return mixed.astype(images.dtype)
 
@@ -85,16 +112,23 @@ def render(
 
 @partial(jax.jit, static_argnames="layout")
 def _render(images: Array, plan: Plan, scale: Array, shift: Array, layout: Layout) -> Array:
-    mixed = whole.mix_images(_ops, images, plan, layout)
+    mixed = whole.mix_images(OPS, images, plan, layout)
     axes = (slice(None), None, None) if layout == "NCHW" else slice(None)
     return mixed * scale[axes] + shift[axes]
 
 
 def augment(images: Array, drawn: DrawnAugmentation, layout: Layout) -> Array:
     """See `crossfade.augment_images`."""
-    if not (is_concrete(images) and _on_this_host(images)):
-        raise ArrayError("augment_images: cannot be traced by JAX yet. Augment before.")
-    return _beside(host.augment(np.asarray(images), drawn, layout), images)
+    if isinstance(drawn.matrix, np.ndarray) and is_concrete(images) and _on_this_host(images):
+        return _beside(host.augment(np.asarray(images), drawn, layout), images)
+    return _augment(images, drawn, layout)
+
+
+@partial(jax.jit, static_argnames="layout")
+def _augment(images: Array, drawn: DrawnAugmentation, layout: Layout) -> Array:
+    if layout == "NHWC":
+        return augment_batch(OPS, images, drawn)
+    return augment_batch(OPS, images.transpose(0, 2, 3, 1), drawn).transpose(0, 3, 1, 2)
 
 
 def mix_targets(labels: Array, plan: Plan, num_classes: int) -> Array:
@@ -106,7 +140,7 @@ def mix_targets(labels: Array, plan: Plan, num_classes: int) -> Array:
 
 @partial(jax.jit, static_argnames="num_classes")
 def _mix_targets(labels: Array, plan: Plan, num_classes: int) -> Array:
-    return whole.mix_targets(_ops, labels, plan, num_classes)
+    return whole.mix_targets(OPS, labels, plan, num_classes)
 
 
 def mix_masks(masks: Array, plan: Plan, layout: Layout | None) -> Array:
@@ -118,7 +152,7 @@ def mix_masks(masks: Array, plan: Plan, layout: Layout | None) -> Array:
 
 @partial(jax.jit, static_argnames="layout")
 def _mix_masks(masks: Array, plan: Plan, layout: Layout | None) -> Array:
-    return whole.mix_masks(_ops, masks, plan, layout)
+    return whole.mix_masks(OPS, masks, plan, layout)
 
 
 def take(labels: Array, indices: Any) -> Array:

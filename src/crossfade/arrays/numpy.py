@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,69 @@ from crossfade.arrays import parallel
 from crossfade.arrays.augment import FILLS, DrawnAugmentation, whole_matrix
 from crossfade.arrays.augment import augment as augment_plain
 from crossfade.arrays.backend import Layout
+from crossfade.arrays.ops import Ops
 from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
 Array = NDArray[Any]
 TRACES = False
 BYPASS_BYTES = 8 << 20
+LONG = 4096  # numbers in a row that is joined of several
 _NO_MASK = np.zeros((1, 1, 1), np.float32)
+
+
+class NumpyOps:
+    """`crossfade.arrays.ops.Ops`."""
+
+    def __init__(self) -> None:
+        self.where, self.any, self.clip, self.round, self.floor = np.where, np.any, np.clip, np.rint, np.floor
+        self.reshape, self.sum, self.amin, self.amax = np.reshape, np.sum, np.amin, np.amax
+
+    def wide(self) -> str:
+        return "float64"
+
+    def whole(self) -> str:
+        return "int64"
+
+    def like(self, values: Array, beside: Array) -> Array:
+        return values
+
+    def span(self, count: int, beside: Array) -> Array:
+        return np.arange(count, dtype=np.int32)
+
+    def count(self, array: Array) -> int:
+        return len(array)
+
+    def dtype_name(self, array: Array) -> str:
+        return array.dtype.name
+
+    def cast(self, values: Array, dtype: str) -> Array:
+        return values.astype(dtype)
+
+    def take(self, values: Array, indices: Array) -> Array:
+        return values[indices]
+
+    def put(self, values: Array, indices: Array, new: Array) -> Array:
+        values[indices] = new
+        return values
+
+    def only_if(self, condition: Any, change: Callable[[Array], Array], values: Array) -> Array:
+        return change(values) if condition else values
+
+    def roll(self, pictures: Array, down: int, right: int) -> Array:
+        return np.roll(pictures, (down, right), (1, 2))
+
+    def stack(self, channels: Sequence[Array]) -> Array:
+        return np.stack(channels, axis=-1)
+
+    def cumsum(self, values: Array) -> Array:
+        return values.cumsum(axis=1)
+
+    def bincount(self, values: Array, length: int) -> Array:
+        return np.bincount(values, minlength=length)
+
+
+OPS = cast(Ops, NumpyOps())
 
 
 def augment(images: Array, drawn: DrawnAugmentation, layout: Layout) -> Array:
@@ -34,7 +90,7 @@ def augment_rows(pictures: Array, rows: NDArray[np.int64], drawn: DrawnAugmentat
     """(B, H, W, C): rows `rows` of the (N, H, W, C) uint8 pictures, augmented as they are read from where they lie."""
     kernels = load_kernels("augment_kernels")
     if kernels is None or not pictures.flags.c_contiguous:
-        return np.asarray(augment_plain(np, pictures[rows], drawn))
+        return np.asarray(augment_plain(OPS, pictures[rows], drawn))
     out = buffers.empty((len(rows), *pictures.shape[1:]), np.uint8)
     pictures = np.asarray(pictures).view()
     pictures.flags.writeable = False  # as a memory map is: one kind of array to compile for
@@ -54,9 +110,13 @@ def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> 
         return out
     source, target = _planes(images, layout), _planes(out, layout)
     step = 1 if layout == "NCHW" else images.shape[3]
-    if images.dtype == np.uint8:
+    pairs = _pairs(plan)
+    if images.dtype == np.uint8 and pairs is not None:
+        source, target, pairs = _long_rows(source, target, pairs, step)
+        _share(kernels.mix_byte_pairs, plan, source, target, *pairs, step)
+    elif images.dtype == np.uint8:
         _share(kernels.mix_bytes, plan, source, target, *_stack(plan), step)
-    elif (pairs := _pairs(plan)) is not None:
+    elif pairs is not None:
         _share(kernels.mix_pairs, plan, source, target, *_delivery(target), *pairs, step)
     else:
         _share(kernels.mix_float, plan, source, target, *_delivery(target), *_stack(plan), step)
@@ -193,6 +253,21 @@ def _pairs(plan: Plan) -> tuple[Array, ...] | None:
         return plan.source, plan.opacity, plan.box
     opacity = np.pad(plan.opacity, ((0, 0), (0, 1)))
     return plan.source.repeat(2, axis=1), opacity, plan.box.repeat(2, axis=1)
+
+
+def _long_rows(
+    source: Array, target: Array, pairs: tuple[Array, ...], step: int
+) -> tuple[Array, Array, tuple[Array, ...]]:
+    """The same work in rows of up to `LONG` numbers, where every layer fills the picture: each row costs a start."""
+    batch, planes, height, length = source.shape
+    indices, opacity, box = pairs
+    joined = max((n for n in range(1, LONG // length + 1) if planes * height % n == 0), default=1)
+    if joined == 1 or (box[:, 1] != box[0, 0]).any():
+        return source, target, pairs
+    shape = batch, 1, planes * height // joined, length * joined
+    whole = np.zeros_like(box)
+    whole[:, :, 2:] = shape[2], shape[3] // step
+    return source.reshape(shape), target.reshape(shape), (indices, opacity, whole)
 
 
 def _stack(plan: Plan) -> tuple[Any, ...]:

@@ -6,7 +6,8 @@ mixed by TensorFlow, where the tensor lies.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -15,44 +16,70 @@ from numpy.typing import NDArray
 from crossfade.arrays import numpy as host
 from crossfade.arrays import whole
 from crossfade.arrays.augment import DrawnAugmentation
+from crossfade.arrays.augment import augment as augment_batch
 from crossfade.arrays.backend import Layout
-from crossfade.errors import ArrayError
+from crossfade.arrays.ops import Ops
 from crossfade.memory import ALIGNMENT
 from crossfade.mixing.plan import Plan
 
 Tensor = Any  # tf.Tensor; TensorFlow comes without types
 TRACES = True
+as_it_is = tf.autograph.experimental.do_not_convert  # rewriting what holds no tensor's `if` takes seconds
 HOST_DTYPES = ("uint8", "float32", "float64")
 
 
 class TensorFlowOps:
-    """`crossfade.arrays.whole.Ops`."""
+    """`crossfade.arrays.ops.Ops`."""
+
+    def __init__(self) -> None:
+        self.where, self.any, self.clip, self.round = tf.where, tf.reduce_any, tf.clip_by_value, tf.round
+        self.floor, self.reshape, self.sum, self.cast = tf.floor, tf.reshape, tf.reduce_sum, tf.cast
+        self.amin, self.amax = tf.reduce_min, tf.reduce_max
 
     def wide(self) -> str:
         return "float64"
 
+    def whole(self) -> str:
+        return "int64"
+
     def like(self, values: Any, beside: Tensor) -> Tensor:
         return tf.convert_to_tensor(values)
-
-    def cast(self, values: Tensor, dtype: str) -> Tensor:
-        return tf.cast(values, dtype)
 
     def take(self, values: Tensor, indices: Tensor) -> Tensor:
         return tf.gather(values, indices)
 
-    def where(self, condition: Tensor, values: Any, others: Any) -> Tensor:
-        return tf.where(condition, values, others)
+    def put(self, values: Tensor, indices: Tensor, new: Tensor) -> Tensor:
+        return tf.tensor_scatter_nd_update(values, indices[:, None], new)
 
-    def span(self, count: int, beside: Tensor) -> Tensor:
+    def only_if(self, condition: Tensor, change: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+        return tf.cond(condition, lambda: change(values), lambda: values)
+
+    def roll(self, pictures: Tensor, down: int, right: int) -> Tensor:
+        return tf.roll(pictures, (down, right), (1, 2))
+
+    def stack(self, channels: Sequence[Tensor]) -> Tensor:
+        return tf.stack(channels, axis=-1)
+
+    def cumsum(self, values: Tensor) -> Tensor:
+        return tf.cumsum(values, axis=1)
+
+    def bincount(self, values: Tensor, length: Any) -> Tensor:
+        return tf.math.bincount(values, minlength=length, maxlength=length)
+
+    def span(self, count: Any, beside: Tensor) -> Tensor:
         return tf.range(count, dtype=tf.int32)
+
+    def count(self, array: Tensor) -> Any:
+        return tf.shape(array)[0] if array.shape[0] is None else array.shape[0]
 
     def dtype_name(self, array: Tensor) -> str:
         return dtype_name(array)
 
 
-_ops = TensorFlowOps()
+OPS = cast(Ops, TensorFlowOps())
 
 
+@as_it_is
 def mix_images(images: Tensor, plan: Plan, layout: Layout, out: None) -> Tensor:
     """See `crossfade.mix_images`. Gradients pass through."""
     if not _runs_on_host(images, plan) or dtype_name(images) not in HOST_DTYPES:
@@ -79,11 +106,12 @@ def _mix_on_host(images: Tensor, plan: Plan, layout: Layout) -> Tensor:
 
 
 def _mix_images(images: Tensor, plan: Plan, layout: Layout) -> Tensor:
-    mixed = whole.mix_images(_ops, images, plan, layout)
+    mixed = whole.mix_images(OPS, images, plan, layout)
     mixed = tf.round(mixed) if images.dtype == tf.uint8 else mixed
     return tf.cast(mixed, images.dtype)
 
 
+@as_it_is
 def render(
     images: Tensor,
     plan: Plan,
@@ -96,28 +124,33 @@ def render(
     if _runs_on_host(images, plan):
         return _beside(host.render(np.asarray(images), plan, scale, shift, layout, None), images)
     axes = (slice(None), None, None) if layout == "NCHW" else slice(None)
-    return whole.mix_images(_ops, images, plan, layout) * scale[axes] + shift[axes]
+    return whole.mix_images(OPS, images, plan, layout) * scale[axes] + shift[axes]
 
 
+@as_it_is
 def augment(images: Tensor, drawn: DrawnAugmentation, layout: Layout) -> Tensor:
     """See `crossfade.augment_images`."""
-    if not (is_concrete(images) and _on_this_host(images)):
-        raise ArrayError("augment_images: cannot be traced by TensorFlow yet. Augment before.")
-    return _beside(host.augment(np.asarray(images), drawn, layout), images)
+    if isinstance(drawn.matrix, np.ndarray) and is_concrete(images) and _on_this_host(images):
+        return _beside(host.augment(np.asarray(images), drawn, layout), images)
+    if layout == "NHWC":
+        return augment_batch(OPS, images, drawn)
+    return tf.transpose(augment_batch(OPS, tf.transpose(images, (0, 2, 3, 1)), drawn), (0, 3, 1, 2))
 
 
+@as_it_is
 def mix_targets(labels: Tensor, plan: Plan, num_classes: int) -> Tensor:
     """See `crossfade.mix_targets`."""
     if _runs_on_host(labels, plan) and not labels.dtype.is_floating:
         return _beside(host.mix_targets(np.asarray(labels), plan, num_classes), labels)
-    return whole.mix_targets(_ops, labels, plan, num_classes)
+    return whole.mix_targets(OPS, labels, plan, num_classes)
 
 
+@as_it_is
 def mix_masks(masks: Tensor, plan: Plan, layout: Layout | None) -> Tensor:
     """See `crossfade.mix_masks`."""
     if _runs_on_host(masks, plan):
         return _beside(host.mix_masks(np.asarray(masks), plan, layout), masks)
-    return whole.mix_masks(_ops, masks, plan, layout)
+    return whole.mix_masks(OPS, masks, plan, layout)
 
 
 def take(labels: Tensor, indices: Any) -> Tensor:

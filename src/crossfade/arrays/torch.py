@@ -6,7 +6,8 @@ needs a gradient) the plan's few numbers travel to the device and its boxes are 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from crossfade.arrays import numpy as host
 from crossfade.arrays.augment import DrawnAugmentation
 from crossfade.arrays.augment import augment as augment_batch
 from crossfade.arrays.backend import Layout
+from crossfade.arrays.ops import Ops
 from crossfade.memory import buffers
 from crossfade.mixing.plan import Plan
 
@@ -23,6 +25,61 @@ Tensor = torch.Tensor
 TRACES = False
 where = host.where
 is_concrete = host.is_concrete
+
+
+class TorchOps:
+    """`crossfade.arrays.ops.Ops`."""
+
+    def __init__(self) -> None:
+        self.where, self.any, self.clip = torch.where, torch.any, torch.clip
+        self.round, self.floor = torch.round, torch.floor
+        self.reshape, self.sum, self.amin, self.amax = torch.reshape, torch.sum, torch.amin, torch.amax
+
+    def wide(self) -> str:
+        return "float64"
+
+    def whole(self) -> str:
+        return "int64"
+
+    def like(self, values: NDArray[Any], beside: Tensor) -> Tensor:
+        return _on(values, beside.device)
+
+    def span(self, count: int, beside: Tensor) -> Tensor:
+        return torch.arange(count, dtype=torch.int32, device=beside.device)
+
+    def count(self, array: Tensor) -> int:
+        return len(array)
+
+    def dtype_name(self, array: Tensor) -> str:
+        return dtype_name(array)
+
+    def cast(self, values: Tensor, dtype: str) -> Tensor:
+        return values.to(getattr(torch, dtype))
+
+    def take(self, values: Tensor, indices: Tensor) -> Tensor:
+        return values[indices.long()]
+
+    def put(self, values: Tensor, indices: Tensor, new: Tensor) -> Tensor:
+        values[indices] = new
+        return values
+
+    def only_if(self, condition: Tensor, change: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+        return change(values) if condition else values
+
+    def roll(self, pictures: Tensor, down: int, right: int) -> Tensor:
+        return pictures.roll((down, right), (1, 2))
+
+    def stack(self, channels: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(channels), dim=-1)
+
+    def cumsum(self, values: Tensor) -> Tensor:
+        return values.cumsum(dim=1)
+
+    def bincount(self, values: Tensor, length: int) -> Tensor:
+        return torch.bincount(values, minlength=length)
+
+
+OPS = cast(Ops, TorchOps())
 
 
 def mix_images(images: Tensor, plan: Plan, layout: Layout, out: Tensor | None) -> Tensor:
@@ -63,7 +120,7 @@ def augment(images: Tensor, drawn: DrawnAugmentation, layout: Layout) -> Tensor:
     if images.device.type == "cpu":
         return torch.from_numpy(host.augment(images.numpy(), drawn, layout))
     pixels = images if layout == "NHWC" else images.permute(0, 2, 3, 1)
-    changed = augment_batch(torch, pixels, drawn)
+    changed = augment_batch(OPS, pixels, drawn)
     return changed if layout == "NHWC" else changed.permute(0, 3, 1, 2).contiguous()
 
 

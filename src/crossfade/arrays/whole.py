@@ -1,39 +1,15 @@
 """Executing a plan by operations on whole batches: for arrays whose numbers are not known yet, or not in this memory.
 
-Written once, in the few operations of `Ops`, which every framework has under one name or another.
+`Ops` are the operations of the framework whose arrays they are.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from crossfade.arrays.backend import Layout
+from crossfade.arrays.ops import Ops
 from crossfade.mixing.plan import EVEN, Plan
-
-
-class Ops(Protocol):
-    """The operations of a framework. Arithmetic, comparison and slices are written as everywhere."""
-
-    def wide(self) -> str:
-        """The widest floating type there is, for label weights."""
-
-    def like(self, values: Any, beside: Any) -> Any:
-        """Numbers of the plan as an array of the framework, on the device of another."""
-
-    def cast(self, values: Any, dtype: str) -> Any:
-        """To another type."""
-
-    def take(self, values: Any, indices: Any) -> Any:
-        """``values[indices]``, along the first axis; all indices lie inside."""
-
-    def where(self, condition: Any, values: Any, others: Any) -> Any:
-        """One or the other."""
-
-    def span(self, count: int, beside: Any) -> Any:
-        """``0 .. count-1``, int32."""
-
-    def dtype_name(self, array: Any) -> str:
-        """Such as "float32"."""
 
 
 def mix_images(xp: Ops, images: Any, plan: Plan, layout: Layout) -> Any:

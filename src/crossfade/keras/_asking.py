@@ -36,6 +36,22 @@ def in_midst_of_epoch() -> bool:
     return frame is not None and getattr(frame.f_locals.get("self"), "_steps_seen", 0) > 0
 
 
+def counts_steps() -> bool | None:
+    """Whether the loop that asks for the number of batches was given `steps_per_epoch`; None where no loop asks.
+
+    While a loop is made, Keras asks first whether there are batches to shuffle. There are.
+    """
+    if _caller("get_data_adapter") is not None:
+        return False
+    frame = _caller("__init__")
+    return None if frame is None else bool(frame.f_locals.get("steps_per_epoch"))
+
+
+def without_end() -> bool:
+    """Whether a loop asks that goes on and on, since it was told of no number of batches."""
+    return _caller("_infinite_generator") is not None
+
+
 def _caller(name: str) -> FrameType | None:
     """The function of Keras' training loops that called, by its name."""
     frame: FrameType | None = sys._getframe(2)

@@ -19,7 +19,7 @@ class Maker:
     """Calls `build_model`, and sees that what comes is compiled, new in all its parts, and takes mixed targets."""
 
     def __init__(self, build_model: Callable[[], keras.Model]) -> None:
-        if not callable(build_model):
+        if not callable(build_model) or isinstance(build_model, keras.Model):
             raise ConfigError(
                 f"compare: every training begins with a new model. Got {type(build_model).__name__}. "
                 "Pass a function that makes one and compiles it."

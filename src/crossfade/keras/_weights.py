@@ -6,7 +6,7 @@ import hashlib
 import os
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,32 @@ ENDING = ".weights.h5"  # which Keras asks for
 
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
-    """Inside, Python's `random`, from which Keras takes every seed that is not said, is a function of `seed`.
+    """Inside, what Keras draws without being told a seed is a function of `seed`.
 
-    Afterwards it stands where it stood before. Initialisers and layers such as dropout draw their seeds when they are
-    made, so a model that is built and trained inside depends on the seed alone; no other global generator is touched.
+    Initialisers take such a seed from Python's `random`, and so do layers such as dropout, when they are made; but on
+    PyTorch such a dropout draws from torch's own generators. Both stand afterwards where they stood before; no other
+    global generator is touched.
     """
+    drawn = int(derive_rng(seed, Stream.WEIGHTS, 0).integers(2**62))
     state = random.getstate()
-    random.seed(int(derive_rng(seed, Stream.WEIGHTS, 0).integers(2**62)))
+    random.seed(drawn)
     try:
-        yield
+        with _torch_from(drawn) if keras.config.backend() == "torch" else nullcontext():
+            yield
     finally:
         random.setstate(state)
+
+
+@contextmanager
+def _torch_from(seed: int) -> Iterator[None]:
+    import torch
+
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
+        yield
 
 
 def weights_digest(model: Any) -> str:
@@ -56,13 +71,15 @@ def save_weights(model: Any, path: Path) -> None:
 
 @contextmanager
 def with_weights(model: Any, path: Path) -> Iterator[None]:
-    """Inside, a model has the weights of a file; afterwards those that it had."""
-    own = model.get_weights()
+    """Inside, a model has the weights of a file; afterwards those that it had, and its optimizer, too."""
+    kept = [*model.weights, *model.optimizer.variables]
+    values = [np.array(keras.ops.convert_to_numpy(variable)) for variable in kept]
     model.load_weights(str(path))
     try:
         yield
     finally:
-        model.set_weights(own)
+        for variable, value in zip(kept, values, strict=True):
+            variable.assign(value)
 
 
 def seed_states(model: Any) -> list[Any]:

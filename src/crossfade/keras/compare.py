@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import keras
 
-from crossfade.disk import remove
 from crossfade.errors import ConfigError, DataError, TrainingError
 from crossfade.experiments.comparison import Design, check_fair, is_finished, run_folder, summarise
 from crossfade.keras import _facts
@@ -23,7 +22,7 @@ from crossfade.keras.dataset import MixedDataset
 from crossfade.keras.recorder import RunRecorder
 from crossfade.mixing.policy import Policy
 from crossfade.training import record
-from crossfade.training.config import read_toml
+from crossfade.training.config import read_toml, settled
 
 ARMS = ("none", "mixup", "cutmix")
 
@@ -63,9 +62,9 @@ def compare(
     For each seed the first weights are drawn once, saved once (``first/seed-0.weights.h5``) and loaded for every arm;
     that they are the same is checked by their SHA-256. Optimizer and metrics are made anew for each training; dropout
     and the like start from the same seeds. All arms see the same pictures, in the same order, equally augmented.
-    Keras takes the seeds that are not said from Python's `random`, which is a function of the seed here and stands
-    afterwards where it stood. Layers that draw without a seed generator of their own take Keras' global one, which is
-    left alone.
+    Keras takes the seeds that are not said from Python's `random` (on PyTorch, dropout from torch's generators), which
+    are a function of the seed here and stand afterwards where they stood. Layers of your own that draw without a seed
+    generator take Keras' global one, which is left alone.
 
     Args:
         build_model: makes a new model and compiles it; everything in it, a pretrained base too, is new at each call.
@@ -119,8 +118,10 @@ class _Comparing:
         goes_on = resume and record.has_begun(self.folder)
         if not goes_on:
             record.check_folder(self.folder, force=force)
+        # What cannot be used is found before a folder is touched.
+        self._recorder(self.design.arms[0], self.design.seeds[0])
         with drawn_from(self.design.seeds[0]):
-            model = self.maker.new(self.data)  # a model that cannot be used is found before a folder is touched
+            model = self.maker.new(self.data)
         if not goes_on:
             record.make_folder(self.folder, force=force)
         with record.alone_in(self.folder):
@@ -141,13 +142,10 @@ class _Comparing:
         own = self.folder / run_folder(arm, seed)
         if (summary := record.finished(own)) is not None:
             return summary
-        remove(own)
         with drawn_from(seed):
             model = self.maker.new(self.data)
             first.give(model)
-            recorder = RunRecorder(
-                own, data=self.data.with_mix(self.policies[arm], seed=seed), config={"mix": arm}, **self.options
-            )
+            recorder = self._recorder(arm, seed)
             more = self.callbacks(arm, seed) if self.callbacks is not None else ()
             model.fit(
                 recorder.data, epochs=self.epochs, shuffle=False, verbose=max(0, self.verbose - 1),
@@ -159,6 +157,11 @@ class _Comparing:
         del model
         gc.collect()  # models hold themselves in circles
         return recorder.summary
+
+    def _recorder(self, arm: str, seed: int) -> RunRecorder:
+        data = self.data.with_mix(self.policies[arm], seed=seed)
+        own = self.folder / run_folder(arm, seed)
+        return RunRecorder(own, data=data, config={"mix": arm}, force=True, **self.options)
 
     def _write_head(self, model: keras.Model) -> None:
         facts = self._facts
@@ -180,8 +183,9 @@ class _Comparing:
 
     def _check_same(self, model: keras.Model) -> None:
         """Raise unless the comparison in the folder is this one."""
-        then, now = read_toml(self.folder / "config.toml"), self._table(model)
-        odd = [f"{key} {now.get(key)!r} for {then.get(key)!r}" for key in now if now[key] != then.get(key)]
+        then, now = read_toml(self.folder / "config.toml"), settled(self._table(model))
+        keys = sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
+        odd = [f"{key} {now.get(key)!r} for {then.get(key)!r}" for key in keys]
         if odd:
             raise ConfigError(
                 f"compare: a comparison goes on with the options it began with. Got {', '.join(odd[:5])} in "

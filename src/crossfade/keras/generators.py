@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from crossfade.data.cache import prepare
 from crossfade.data.scan import Index
 from crossfade.errors import ConfigError
+from crossfade.keras import _asking
 from crossfade.keras._options import Augmenting, DataFormat, Options, Partners, Workers, check_classes
 from crossfade.keras._source import ClassMode, DoorFeed, Example, Source
 from crossfade.keras.dataset import MixedDataset
@@ -47,7 +48,7 @@ class MixupImageDataGenerator(MixedDataset):
             a dict of its fields, or None: then values are divided by 255.
         directory: ``<class>/<picture>``.
         batch_size: the last batch of an epoch may be smaller.
-        img_height, img_width: in pixels, and equal.
+        img_height, img_width: in pixels.
         alpha: above 0; 0.1 to 0.4 are R1's own advice.
         subset: "training" or "validation" of the generator's `validation_split`; None for all pictures. As in Keras,
             the first share of each class by the names of its files is for validation. Those are shown as they are:
@@ -95,12 +96,12 @@ class MixupImageDataGenerator(MixedDataset):
         max_queue_size: int = 10,
     ) -> None:
         who = type(self).__name__
-        _check(who, img_height, img_width, class_mode, subset)
+        _check(who, class_mode, subset)
         layout = data_format or getattr(generator, "data_format", None) or keras.config.image_data_format()
         mix = self._policy(alpha=alpha)
         options = Options(who, batch_size, class_mode, _augment(generator), None, mix, partners, seed, None, layout)
         workforce = Workers(workers, use_multiprocessing, max_queue_size)
-        self._index, cache = prepare(directory, size=img_height, channels=channels)
+        self._index, cache = prepare(directory, size=(img_height, img_width), channels=channels)
         names = sorted(self._index.classes)
         check_classes(who, class_mode, len(names))
         self._share = _share(generator) if validation_split is None else validation_split
@@ -116,11 +117,29 @@ class MixupImageDataGenerator(MixedDataset):
             channels_first=layout == "channels_first",
         )
         self.directory, self.subset, self._partners, self._alpha = self._index.root, subset, partners, alpha
-        self.batch_index = 0
+        self.batch_index, self._endless = 0, False
         super().__init__(_as_they_are(source) if subset == "validation" else source, names, None, workforce)
         _tell(who, generator, self._index)
 
     # --------------------------------------------------------------------------------------- iteration, as R1 has it
+
+    @property
+    def num_batches(self) -> int | None:
+        """As Keras asks for it; None where it counts `steps_per_epoch`, since to R1's program batches have no end.
+
+        Else Keras would cut an epoch short wherever these steps, rounded down, do not go into the batches.
+        """
+        counts = _asking.counts_steps()
+        if counts is not None:
+            self._endless = counts
+        return None if self._endless else len(self)
+
+    def __getitem__(self, index: int) -> Example:
+        """Batch `index` of the current epoch: pictures (B, H, W, C) float32, or channels first; targets."""
+        if not _asking.without_end():
+            return super().__getitem__(index)
+        self.batch_index = index % len(self)
+        return next(self)
 
     def __iter__(self) -> Iterator[Example]:
         """Batches without end, epoch after epoch."""
@@ -153,14 +172,15 @@ class MixupImageDataGenerator(MixedDataset):
     @property
     def alpha(self) -> float:
         """Of Beta(alpha, alpha). It may be set in the midst of a training."""
-        return self._alpha
+        return getattr(self.mix, "alpha", self._alpha)
 
     @alpha.setter
     def alpha(self, value: float) -> None:
-        policy = self._policy(alpha=value)
-        if self.mixes:
-            self._source, self._ahead = replace(self._source, feed=replace(self._source.feed, policy=policy)), None
-        self._alpha = value
+        if self.mix is None:
+            self._alpha = self._policy(alpha=value).alpha
+            return
+        feed = replace(self._source.feed, policy=replace(self.mix, alpha=value))  # type: ignore[call-arg]
+        self._source, self._ahead = replace(self._source, feed=feed), None
 
     @property
     def samples(self) -> int:
@@ -327,11 +347,7 @@ def _walked(path: str) -> tuple[str, str]:
     return str(where.parent), where.name
 
 
-def _check(who: str, height: int, width: int, class_mode: str | None, subset: str | None) -> None:
-    if height != width:
-        raise ConfigError(
-            f"{who}: pictures are kept as squares. Got img_height={height}, img_width={width}. Pass the same for both."
-        )
+def _check(who: str, class_mode: str | None, subset: str | None) -> None:
     if class_mode is None:
         raise ConfigError(
             f"{who}: labels are mixed as pictures are, and class_mode=None has none. "

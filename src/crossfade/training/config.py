@@ -233,12 +233,13 @@ def write_toml(path: Path, table: Mapping[str, Any]) -> None:
     """Write a table, tables in it last; keys without a value are left out, since TOML has none."""
     import tomli_w
 
-    write_whole(path, tomli_w.dumps(_without_none(table)).encode())
+    write_whole(path, tomli_w.dumps(settled(table)).encode())
 
 
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+def settled(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table as a file holds it: without what has no value, tuples as lists."""
     return {
-        key: _without_none(value) if isinstance(value, Mapping) else value
+        key: settled(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
         for key, value in table.items()
         if value is not None
     }

@@ -10,6 +10,7 @@ checkpoint `last`; a training that goes on from there ends with the bits of one 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,8 @@ from crossfade.vision.normalise import Normalisation
 
 PREPARE_PICTURES = 5000  # of 32 pixels a side or less; fewer of larger ones
 SAVE_SECONDS = 600  # in a long epoch, so much work is lost at most
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -357,7 +360,10 @@ class Training:
             "keeper": self._keeper.state(),
             **more,
         }
-        checkpoint.save(self.folder / "checkpoints" / name, tensors, state)
+        place = self.folder / "checkpoints"
+        if self._saved is not None and not place.exists():
+            log.warning("%s is gone, with all that was saved in it; it is made anew.", place)
+        checkpoint.save(place / name, tensors, state)
 
     def _get_generators(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()}

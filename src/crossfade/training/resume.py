@@ -15,7 +15,7 @@ from crossfade.data.split import PARTS
 from crossfade.data.table import read_table
 from crossfade.errors import ConfigError, DataError
 from crossfade.training import checkpoint, record
-from crossfade.training.config import RunConfig, read_toml, resolve
+from crossfade.training.config import RunConfig, read_toml, resolve, settled
 from crossfade.training.dataset import Pictures
 
 FREE = ("threads", "device", "precision", "trust", "cache_gb")  # options that change no number, or that are recorded
@@ -99,18 +99,9 @@ def _other_options(odd: Mapping[str, tuple[Any, Any]], where: str) -> ConfigErro
 
 def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """{option: (then, now)} of those that change numbers and are not the same in two tables."""
-    then, now = _settled(then), _settled(now)
+    then, now = settled(then), settled(now)
     pairs = {key: (then.get(key), now.get(key)) for key in {**then, **now} if key not in FREE}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _settled(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table as a file holds it: without what has no value, tuples as lists."""
-    return {
-        key: _settled(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
-        for key, value in table.items()
-        if value is not None
-    }
 
 
 def check_pictures(folder: Path, pictures: Pictures) -> None:

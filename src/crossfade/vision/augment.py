@@ -14,9 +14,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossfade.arrays.augment import Colour, Fill
+from crossfade.arrays.augment import Colour, Fill, from_limbs, limbs
 from crossfade.errors import ConfigError, check_known
 from crossfade.rng import Stream, sample_uniforms
+from crossfade.trees import Parts, Tree
 from crossfade.vision import geometry, wide
 from crossfade.vision.geometry import Matrices, Size
 
@@ -24,7 +25,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Tree):
     """What was drawn for B samples; `crossfade.arrays.augment.DrawnAugmentation` says how it is read."""
 
     matrix: NDArray[np.float64]
@@ -38,6 +39,19 @@ class Augmentation:
             object.__setattr__(self, "colours", np.zeros((len(self.matrix), 0), np.int64))
         if self.amounts is None:
             object.__setattr__(self, "amounts", np.zeros(self.colours.shape))
+        self._tell_jax()
+
+    def _apart(self) -> Parts:
+        arrays: tuple[Any, ...] = self.matrix, self.colours, self.amounts
+        if isinstance(self.matrix, np.ndarray):
+            arrays = limbs(self.matrix), self.colours.astype(np.int32), self.amounts.astype(np.float32)
+        return arrays, (self.fill, self.value)
+
+    @classmethod
+    def _together(cls, arrays: tuple[Any, ...], signature: Any) -> Augmentation:
+        matrix, colours, amounts = arrays
+        matrix = from_limbs(matrix) if isinstance(matrix, np.ndarray) else matrix
+        return cls(matrix, *signature, colours, amounts)
 
     def only(self, chosen: NDArray[np.bool_]) -> Augmentation:
         """The same, with nothing done to the samples that are not chosen (B,)."""

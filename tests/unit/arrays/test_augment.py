@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 import crossfade as cf
 from crossfade.arrays import augment, parallel
 from crossfade.arrays import numpy as host
+from crossfade.arrays import torch as device
 from crossfade.arrays.augment import FILLS, Colour
 from crossfade.vision.augment import Augment, Augmentation
 
@@ -48,10 +49,10 @@ def any_augmentation(count: int, fill: str, seed: int) -> Augmentation:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_way_gives_the_same_bytes(fill, shape, channels):
     images, drawn = photographs(12, *shape, channels), any_augmentation(12, fill, sum(shape))
-    want = augment.augment(np, images.copy(), drawn)
+    want = augment.augment(host.OPS, images.copy(), drawn)
     before = images.copy()
     np.testing.assert_array_equal(host.augment_rows(images, np.arange(12), drawn), want)
-    np.testing.assert_array_equal(augment.augment(torch, torch.from_numpy(images), drawn).numpy(), want)
+    np.testing.assert_array_equal(augment.augment(device.OPS, torch.from_numpy(images), drawn).numpy(), want)
     np.testing.assert_array_equal(images, before)
 
 
@@ -90,7 +91,7 @@ def test_mirrored_runs_of_every_length():
         how = augment.whole_matrix(matrix), FILLS.index("constant"), 7, drawn.colours, drawn.amounts
         for i in reversed(range(len(shifts))):  # so that no later picture covers what one writes too much
             kernels.augment(images, np.arange(len(shifts)), room[1:-1], *how, i, i + 1)
-        np.testing.assert_array_equal(room[1:-1], augment.augment(np, images, drawn))
+        np.testing.assert_array_equal(room[1:-1], augment.augment(host.OPS, images, drawn))
         assert (room[[0, -1]] == 99).all()
 
 

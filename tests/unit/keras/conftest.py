@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def two_corners(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corners_in_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train/, val/ and test/ of three classes of 6 pictures each."""
     return write_corners(tmp_path_factory.mktemp("keras") / "parts", each=6, parts=("train", "val", "test"))
+
+
+@pytest.fixture(autouse=True)
+def _forks_are_told_of() -> Iterator[None]:
+    """JAX and Python say of any fork beside threads that it may lock up. Ours run nothing but NumPy and Numba."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*fork", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+        yield

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,6 @@ from tests.unit.keras.watching import Watching, assert_same, epochs_of
 PICTURES = np.random.default_rng(0).integers(0, 256, (23, 6, 6, 3), dtype=np.uint8)
 LABELS = np.arange(23) % 3
 WORKERS = [(0, False), (1, False), (2, False), (1, True), (2, True)]
-
-
-@pytest.fixture(autouse=True)
-def _forks_are_told_of() -> Iterator[None]:
-    """JAX and Python say of any fork beside threads that it may lock up. Ours run nothing but NumPy and Numba."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fork", category=RuntimeWarning)
-        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
-        yield
 
 
 def mixed(size: int = 5, **options: Any) -> ArrayDataset:

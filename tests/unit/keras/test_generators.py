@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from crossfade.errors import ConfigError
+from crossfade import CutMix
+from crossfade.errors import ConfigError, PlanError
 from crossfade.keras import CutmixImageDataGenerator, ImageFolder, MixupImageDataGenerator
 from crossfade.vision.augment import Augment
 
@@ -126,6 +127,13 @@ def test_lambdas_are_beta_distributed_and_alpha_may_be_set(corners):
     train.alpha = 8.0
     assert train.alpha == 8.0
     assert np.array_equal(train[0][0], flat[0][0])
+    boxes = train.with_mix("cutmix:alpha=0.5")
+    assert boxes.alpha == 0.5
+    boxes.alpha = 2.0
+    assert boxes.mix == CutMix(alpha=2.0)
+    held_out = made(corners, subset="validation")
+    held_out.alpha = 2.0
+    assert (held_out.alpha, held_out.mixes) == (2.0, False)
 
 
 def test_cutmix_pastes_boxes(corners):
@@ -239,6 +247,14 @@ def test_channels_first_is_the_generators_word(corners):
     assert np.array_equal(first[0][0].transpose(0, 2, 3, 1), made(corners, generator=plain())[0][0])
 
 
+def test_pictures_need_not_be_square(corners):
+    generator = ImageDataGenerator(**R1, data_format="channels_last")
+    train = MixupImageDataGenerator(generator, corners, 8, 12, 20, subset="training")
+    assert train[0][0].shape == (8, 12, 20, 3)
+    assert train.generator2[0][0].shape == (8, 12, 20, 3)
+    assert train.preview(2)[0].shape == (2, 12, 20, 3)
+
+
 # ------------------------------------------------------------------------------------------------------------- fitting
 
 
@@ -250,15 +266,61 @@ def small_model(classes: int, shape) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("steps", [None, "down"])
-def test_model_fit_as_r1_does_it(corners, steps):
+def test_model_fit_with_what_is_held_out(corners):
     train = made(corners, subset="training")
-    model = small_model(3, (SIDE, SIDE, 3))
-    per_epoch = None if steps is None else train.get_steps_per_epoch()
-    history = model.fit(train, epochs=3, steps_per_epoch=per_epoch, validation_data=train.held_out(), verbose=0).history
+    history = small_model(3, (SIDE, SIDE, 3)).fit(train, epochs=3, validation_data=train.held_out(), verbose=0).history
     assert len(history["val_accuracy"]) == 3
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][-1] < history["loss"][0]
+    assert train.epoch == 3
+
+
+class Recording(MixupImageDataGenerator):
+    """Keeps the order in which batches were made."""
+
+    def _next(self, epoch, step):
+        self.__dict__.setdefault("asked", []).append((epoch, step))
+        return super()._next(epoch, step)
+
+
+# Of Keras 3.8's own iterators over a folder, which do not call their parent's constructor.
+@pytest.mark.filterwarnings("ignore:Your `PyDataset` class should call:UserWarning")
+def test_r1s_steps_per_epoch_are_all_made_and_go_on_from_epoch_to_epoch(corners):
+    generator = ImageDataGenerator(**R1, data_format="channels_last")
+    train = Recording(generator, corners, 8, SIDE, SIDE, subset="training")
+    plain_one = generator.flow_from_directory(corners, (SIDE, SIDE), batch_size=9, subset="validation")
+    counted = Counting()
+    small_model(3, (SIDE, SIDE, 3)).fit(
+        train,
+        steps_per_epoch=train.get_steps_per_epoch(),
+        epochs=3,
+        validation_data=plain_one,
+        validation_steps=2,
+        callbacks=[counted],
+        verbose=0,
+    )
+    assert counted.steps == [5, 5, 5]
+    began = train.asked.index((0, 1)) - 1  # the first batch may have been looked at before, to build the model
+    assert train.asked[began : began + 15] == [(k // 6, k % 6) for k in range(15)]
+
+
+class Counting(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.steps.append(0)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps[-1] += 1
+
+
+def test_without_steps_an_epoch_ends_even_after_a_training_with_steps(corners):
+    train, model, counted = made(corners, subset="training"), small_model(3, (SIDE, SIDE, 3)), Counting()
+    model.fit(train, steps_per_epoch=2, epochs=1, verbose=0, callbacks=[counted])
+    model.fit(train, epochs=1, verbose=0, callbacks=[counted])
+    assert counted.steps == [2, 6]
 
 
 def test_binary_targets_are_the_weight_of_class_one(two_corners):
@@ -304,7 +366,6 @@ def test_with_mix_none_keeps_order_and_augmentation(corners):
         ({"subset": "test"}, "training, validation or None. Got 'test'"),
         ({"subset": "training", "validation_split": 1.5}, "above 0 and below 1"),
         ({"subset": "validation", "validation_split": 0.01}, "no class has so many pictures"),
-        ({"alpha": 0}, "alpha"),
         ({"generator": 3}, "augment"),
         ({"generator": ImageDataGenerator(rescale=-1)}, "rescale must be above 0"),
         ({"batch_size": 0}, "batch_size"),
@@ -316,14 +377,14 @@ def test_bad_input_is_answered_with_a_letter(corners, options, words):
     assert words in str(told.value)
 
 
+def test_alpha_is_above_zero(corners):
+    with pytest.raises(PlanError, match="alpha must be a finite number above 0"):
+        made(corners, alpha=0)
+
+
 def test_a_subset_needs_a_share(corners):
     with pytest.raises(ConfigError, match="Got validation_split=None"):
         made(corners, generator=plain(), subset="validation")
-
-
-def test_pictures_are_square(corners):
-    with pytest.raises(ConfigError, match="img_height=12, img_width=16"):
-        MixupImageDataGenerator(None, corners, 8, 12, 16)
 
 
 def test_a_folder_of_parts_is_not_a_folder_of_classes(corners_in_parts):

@@ -22,6 +22,11 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
+def change(path: Path, **values: Any) -> None:
+    """Other values for keys of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
 def noise(n: int, size: int, channels: int, rng: np.random.Generator) -> np.ndarray:
     """(n, size, size, channels) uint8: the worst pictures there are for a compressor."""
     return rng.integers(0, 256, (n, size, size, channels), dtype=np.uint8)

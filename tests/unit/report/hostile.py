@@ -1,6 +1,15 @@
-"""A hundred names that would run a script, or draw over the page, were they ever taken for markup."""
+"""A hundred names that would run a script, or draw over the page, were they ever taken for markup; and their pages."""
 
 from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.unit.report.conftest import change, make_comparison, write_json
+from tests.unit.report.evaluations import COMMAND, evaluated_comparison
+from tests.unit.report.outline import Outline
 
 JS = "parent.postMessage(location.href,`*`)"  # what a script that runs would do; no quotes, no spaces
 SCRIPT = f"<script>{JS}</script>"
@@ -71,3 +80,57 @@ _SLY = (
 _CLOSING = [f'">{payload}' for payload in _ACTIVE] + [f"'/>{payload.upper()}" for payload in _ACTIVE[:20]]
 HOSTILE = [*_ACTIVE, *_SLY, *_CLOSING][:100]
 assert len(set(HOSTILE)) == 100
+
+
+def write_named(folder: Path, names: Sequence[str], *, evaluated: bool = True) -> Path:
+    """A comparison in which everything that has a name has one of these, which are ten or more."""
+    options = {
+        "arms": names[:3],
+        "seeds": 1,
+        "classes": names,
+        "root": f"/{names[3]}",
+        "refused": [{"path": name, "reason": "corrupt", "detail": name} for name in names],
+        "ignored": names,
+        "duplicates": [names[:3]],
+        "config": f"model = {json.dumps(names[4].encode('utf-8', 'replace').decode())}\n",
+        "n": 4,
+        "epochs": 2,
+    }
+    if evaluated:
+        evaluated_comparison(folder, **options, evaluation={"n": 4, "path": names[9]})
+        _name_evaluation(folder, names)
+    else:
+        make_comparison(folder, **options)
+    change(
+        folder / "summary.json",
+        verdict="no difference was shown " * 6 + " ".join(names[:4]),
+        commands=names[:5],
+        seeds=names[:1],
+    )
+    change(folder / "environment.json", **{names[2]: names[5], names[6]: 1})
+    change(
+        folder / "data.json",
+        near_duplicates=[names[:2]],
+        leaks=[{"kind": "identical", "parts": names[:2], "paths": names}],
+        conflicts=[{"kind": names[0], "classes": names[1:3], "paths": names}],
+        split_notes=names,
+    )
+    write_json(folder / "command.json", COMMAND | {"argv": names})
+    return folder
+
+
+def _name_evaluation(folder: Path, names: Sequence[str]) -> None:
+    change(folder / "evaluation/evaluation.json", sentences=names)
+    for path in folder.glob("arm-*/seed-*/evaluation/evaluation.json"):
+        curve = {"title": names[7], "unit": names[8], "strengths": [1, 2], "accuracy": [0.5, 0.25]}
+        change(path, robustness={"pictures": 3, "clean": 0.7, "curves": {names[9]: curve}}, argv=names[:4])
+
+
+def check_markup(hostile: Outline, plain: Outline) -> None:
+    """A page of hostile names has exactly the elements and attributes of the same page with plain ones."""
+    assert hostile.elements == plain.elements
+    assert not {"script", "iframe", "object", "embed", "link", "base", "form"} & {e[0] for e in hostile.elements}
+    assert not [name for element in hostile.elements for name in element[1:] if name.startswith("on")]
+    assert all(address.startswith(("#", "data:image/")) for address in hostile.addresses)
+    assert "49" not in "".join(hostile.headings)
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", hostile.text)

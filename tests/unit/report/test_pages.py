@@ -12,7 +12,7 @@ from crossfade.errors import ConfigError
 from crossfade.report import write_report
 from tests.unit.report.conftest import write_json
 from tests.unit.report.hostile import HOSTILE
-from tests.unit.report.test_page import Outline
+from tests.unit.report.outline import Outline
 
 CHECK = {
     "passed": False,

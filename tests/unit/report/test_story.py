@@ -12,9 +12,10 @@ from crossfade.report import write_report
 from crossfade.report.measure import MEASURES, measure
 from crossfade.report.sections.calibration import pooled
 from crossfade.report.sections.classes import from_confusion
-from tests.unit.report.conftest import make_training, write_json
+from tests.unit.report.conftest import change, make_training, write_json
 from tests.unit.report.evaluations import evaluated_comparison, evaluated_training
-from tests.unit.report.test_page import SECTIONS, Outline, change, page, words_of
+from tests.unit.report.outline import Outline
+from tests.unit.report.test_page import SECTIONS, page, words_of
 
 STORY = [
     "Results",
