@@ -20,6 +20,7 @@ from crossfade.errors import ArrayError, LabelError, check_known
 ECE_BINS = 15
 TOP = 5
 _TINY = np.finfo(np.float64).tiny
+_NUMBER = np.uint32  # of a picture: half the memory, and four billion are enough
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -128,7 +129,7 @@ class Scorer:
             "precision": _divide(hits, predicted),
             "recall": _divide(hits, seen),
             "f1": _divide(2 * hits, seen + predicted),
-            "auc": np.array([ranking.auc(checked) for ranking in self._rankings]),
+            "auc": self._aucs(checked),
         }
         return [
             dict(zip(columns, row, strict=True))
@@ -169,9 +170,14 @@ class Scorer:
 
     def _auc(self, weights: Floats) -> float:
         if self.classes == 2:
-            return self._rankings[1].auc(weights)
-        found = np.array([ranking.auc(weights) for ranking in self._rankings])
-        return _mean(found)
+            return self._ranking(1).auc(weights) if weights is self._alike else self._rankings[1].auc(weights)
+        return _mean(self._aucs(weights))
+
+    def _aucs(self, weights: Floats) -> Floats:
+        """(C,) of each class against the rest. Rankings take much memory: resamples alone keep them."""
+        once = weights is self._alike and "_rankings" not in vars(self)
+        rankings = map(self._ranking, range(self.classes)) if once else self._rankings
+        return np.array([ranking.auc(weights) for ranking in rankings])
 
     def _f1(self, weights: Floats) -> float:
         hits, seen, predicted = self._counts(weights)
@@ -192,7 +198,15 @@ class Scorer:
 
     @cached_property
     def _rankings(self) -> list[Ranking]:
-        return [Ranking(self._probabilities[:, c], self._labels == c) for c in range(self.classes)]
+        return [self._ranking(c) for c in range(self.classes)]
+
+    def _ranking(self, c: int) -> Ranking:
+        """Of a class against the rest."""
+        return Ranking(self._probabilities[:, c], self._labels == c)
+
+    @cached_property
+    def _alike(self) -> Floats:
+        return np.ones(len(self._labels))
 
     @cached_property
     def _among_top(self) -> NDArray[np.bool_]:
@@ -217,7 +231,7 @@ class Scorer:
 
     def _weights(self, weights: ArrayLike | None) -> Floats:
         if weights is None:
-            return np.ones(len(self._labels))
+            return self._alike
         found = np.asarray(weights, np.float64)
         if found.shape != self._labels.shape or not (found >= 0).all() or not 0 < found.sum() < np.inf:
             raise ArrayError(
@@ -246,8 +260,8 @@ class Ranking:
     def __init__(self, scores: Floats, positive: NDArray[np.bool_]) -> None:
         self._positive, self._negative = (_sorted_by(scores, np.flatnonzero(kind)) for kind in (positive, ~positive))
         mine, others = scores[self._positive], scores[self._negative]
-        self._first = np.searchsorted(others, mine, "left")
-        self._last = np.searchsorted(others, mine, "right")
+        self._first = np.searchsorted(others, mine, "left").astype(_NUMBER)
+        self._last = np.searchsorted(others, mine, "right").astype(_NUMBER)
 
     def auc(self, weights: Floats) -> float:
         """0..1, under (N,) weights >= 0; nan unless both kinds weigh something."""
@@ -296,7 +310,7 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integ
 
 
 def _sorted_by(scores: Floats, numbers: Integers) -> Integers:
-    return numbers[np.argsort(scores[numbers])]
+    return numbers[np.argsort(scores[numbers])].astype(_NUMBER)
 
 
 def _divide(above: Floats, below: Floats) -> Floats:

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -255,3 +256,18 @@ def test_importing_it_loads_no_torch() -> None:
     program = "import sys, crossfade.training.metrics; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_many_classes_take_less_memory_than_their_probabilities() -> None:
+    """Of 50,000 pictures and 1,000 classes these are 400 MB, and the rankings were as much again."""
+    rows, labels = np.random.default_rng(0).random((2000, 500)), np.arange(2000) % 500
+    rows /= rows.sum(1, keepdims=True)
+    tracemalloc.start()
+    try:
+        once = scores(rows, labels)
+        assert tracemalloc.get_traced_memory()[1] < 0.6 * rows.nbytes
+        scorer = Scorer(rows, labels)
+        assert scorer.all(np.ones(2000)) == once
+        assert tracemalloc.get_traced_memory()[0] < 0.7 * rows.nbytes
+    finally:
+        tracemalloc.stop()
