@@ -184,6 +184,34 @@ def mix_pairs(images, out, bypass, first, source, opacity, box, step, start, sto
 
 
 @numba.njit(**_options)
+def mix_byte_pairs(images, out, source, opacity, box, step, start, stop):
+    """Mix uint8 (B, P, H, L) pictures of two layers: pastes exact, blends rounded once, to nearest even."""
+    planes, height, length = images.shape[1], images.shape[2], np.uintp(images.shape[3])
+    flat, result, shift = images.reshape(-1), out.reshape(-1), np.float32(12582912)
+    for i in range(start, stop):
+        a = opacity[i, 1]
+        keep = np.float32(1) - a
+        top, bottom = box[i, 1, 0], box[i, 1, 2]
+        left, right = np.uintp(box[i, 1, 1] * step), np.uintp(box[i, 1, 3] * step)
+        for p in range(planes):
+            for y in range(height):
+                o, u = _start(i, p, y, images.shape), _start(source[i, 1], p, y, images.shape)
+                hidden = a == 0 or not top <= y < bottom
+                for x in range(length if hidden else left):
+                    result[o + x] = flat[o + x]
+                if not hidden:
+                    if a == 1:
+                        for x in range(left, right):
+                            result[o + x] = flat[u + x]
+                    else:
+                        for x in range(left, right):
+                            mixed = keep * np.float32(flat[o + x]) + a * np.float32(flat[u + x])
+                            result[o + x] = np.uint8((mixed + shift) - shift)
+                    for x in range(right, length):
+                        result[o + x] = flat[o + x]
+
+
+@numba.njit(**_options)
 def render_pairs(images, out, bypass, first, source, opacity, box, step, scale, shift, start, stop):
     """uint8 (B, P, H, L) -> float32 of two layers: mixed, then ``x * scale[p] + shift[p]``; scale, shift (P, L)."""
     planes, height, length = images.shape[1], images.shape[2], np.uintp(images.shape[3])

@@ -22,6 +22,7 @@ from crossfade.mixing.plan import Plan
 Array = NDArray[Any]
 TRACES = False
 BYPASS_BYTES = 8 << 20
+LONG = 4096  # numbers in a row that is joined of several
 _NO_MASK = np.zeros((1, 1, 1), np.float32)
 
 
@@ -109,9 +110,13 @@ def mix_images(images: Array, plan: Plan, layout: Layout, out: Array | None) -> 
         return out
     source, target = _planes(images, layout), _planes(out, layout)
     step = 1 if layout == "NCHW" else images.shape[3]
-    if images.dtype == np.uint8:
+    pairs = _pairs(plan)
+    if images.dtype == np.uint8 and pairs is not None:
+        source, target, pairs = _long_rows(source, target, pairs, step)
+        _share(kernels.mix_byte_pairs, plan, source, target, *pairs, step)
+    elif images.dtype == np.uint8:
         _share(kernels.mix_bytes, plan, source, target, *_stack(plan), step)
-    elif (pairs := _pairs(plan)) is not None:
+    elif pairs is not None:
         _share(kernels.mix_pairs, plan, source, target, *_delivery(target), *pairs, step)
     else:
         _share(kernels.mix_float, plan, source, target, *_delivery(target), *_stack(plan), step)
@@ -248,6 +253,21 @@ def _pairs(plan: Plan) -> tuple[Array, ...] | None:
         return plan.source, plan.opacity, plan.box
     opacity = np.pad(plan.opacity, ((0, 0), (0, 1)))
     return plan.source.repeat(2, axis=1), opacity, plan.box.repeat(2, axis=1)
+
+
+def _long_rows(
+    source: Array, target: Array, pairs: tuple[Array, ...], step: int
+) -> tuple[Array, Array, tuple[Array, ...]]:
+    """The same work in rows of up to `LONG` numbers, where every layer fills the picture: each row costs a start."""
+    batch, planes, height, length = source.shape
+    indices, opacity, box = pairs
+    joined = max((n for n in range(1, LONG // length + 1) if planes * height % n == 0), default=1)
+    if joined == 1 or (box[:, 1] != box[0, 0]).any():
+        return source, target, pairs
+    shape = batch, 1, planes * height // joined, length * joined
+    whole = np.zeros_like(box)
+    whole[:, :, 2:] = shape[2], shape[3] // step
+    return source.reshape(shape), target.reshape(shape), (indices, opacity, whole)
 
 
 def _stack(plan: Plan) -> tuple[Any, ...]:
