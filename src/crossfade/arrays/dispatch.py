@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
@@ -30,7 +30,16 @@ from crossfade.errors import ArrayError
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy, check_fraction
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+def as_it_is(function: Function) -> Function:
+    """Keep TensorFlow's AutoGraph from rewriting a function, which takes seconds and gives its errors another type."""
+    function.autograph_info__ = {}  # type: ignore[attr-defined]  # what `tf.autograph.experimental.do_not_convert` sets
+    return function
+
+
+@as_it_is
 def apply(
     policy: Policy,
     images: Any,
@@ -63,6 +72,7 @@ def apply(
     return mix_images(images, plan, layout=layout), mix_targets(labels, plan, num_classes=num_classes)
 
 
+@as_it_is
 def mix_images(images: Any, plan: Plan, *, layout: Layout | None = None, out: Any = None) -> Any:
     """Mix a batch of images as the plan says.
 
@@ -92,6 +102,7 @@ def mix_images(images: Any, plan: Plan, *, layout: Layout | None = None, out: An
     return backend.mix_images(images, plan, layout, out)
 
 
+@as_it_is
 def render(
     images: Any,
     plan: Plan,
@@ -134,6 +145,7 @@ def render(
     return backend.render(images, plan, scale, shift, layout, out)
 
 
+@as_it_is
 def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "NHWC") -> Any:
     """Warp and recolour each picture of a batch as it was drawn; `crossfade.vision.augment` draws.
 
@@ -161,6 +173,7 @@ def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "N
     return backend.augment(images, drawn, layout)
 
 
+@as_it_is
 def mix_targets(labels: Any, plan: Plan, *, num_classes: int | None = None, smoothing: float = 0.0) -> Any:
     """Mix labels as the plan says, each by the weight of its layer.
 
@@ -219,6 +232,7 @@ def mixed_loss(loss_fn: Callable[[Any, Any], Any], logits: Any, labels: Any, pla
     return backend.mean(total)
 
 
+@as_it_is
 def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
     """The share of label weight that the predictions hit: 0..1.
 
@@ -244,6 +258,7 @@ def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
     return backend.mean(hits)
 
 
+@as_it_is
 def mix_masks(masks: Any, plan: Plan, *, layout: Layout | None = None) -> Any:
     """Mix segmentation masks by the very same plan; class ids stay class ids.
 
