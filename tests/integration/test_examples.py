@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.timeout(900)  # half a minute each, were they alone on the machine
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 HOW_TO = ROOT / "docs" / "how-to" / "keras.md"
@@ -72,7 +74,7 @@ def printed(backend: str, *command: object, folder: Path | None = None) -> str:
     """What a program prints, in a folder; it must succeed."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     typed = [sys.executable, *map(str, command)]
-    done = subprocess.run(typed, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(typed, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout
 
