@@ -1,7 +1,7 @@
 """Pictures changed by a few levels, each value by no more than epsilon, so that a network errs: FGSM and PGD.
 
 Attacks act on pixels p in 0..255, on what `Preprocess.pictures` leaves of a picture (a threshold has no gradient), with
-the network in float32. What comes out are whole levels again: pictures that could be files.
+gradients in the run's precision. What comes out are whole levels again: pictures that could be files.
 
     x = (p - low) / span                 as the network sees it; both constants of the clean picture
     L(p) = - ln softmax(f(x))[y]
@@ -22,6 +22,7 @@ from crossfade.experiments.evaluation.corruptions import Draw
 from crossfade.rng import Stream, derive_rng
 from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.feed import Ready
+from crossfade.training.inference import forward
 from crossfade.vision.normalise import in_pixels
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0)  # levels of 255
@@ -37,6 +38,7 @@ class Target:
         pixels: (B, C, H, W) float32, whole levels 0..255.
         labels: (B,) int64, the truth.
         low, span: of x = (p - low) / span; broadcast against `pixels`.
+        precision: that gradients are computed in; pictures are named in float32 whatever it is.
     """
 
     model: nn.Module
@@ -44,16 +46,17 @@ class Target:
     labels: Tensor
     low: Tensor
     span: Tensor
+    precision: torch.dtype = torch.float32
 
-    def logits(self, pixels: Tensor) -> Tensor:
-        """(B, C) of changed pixels."""
-        return self.model((pixels - self.low) / self.span)
+    def logits(self, pixels: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+        """(B, C) float32, of changed pixels."""
+        return forward(self.model, (pixels - self.low) / self.span, precision)
 
     def uphill(self, pixels: Tensor) -> Tensor:
         """sign(dL/dp), (B, C, H, W)."""
         leaf = pixels.detach().requires_grad_()
         # Summed, not averaged: the gradient of a picture must not depend on the batch it is in.
-        loss = functional.cross_entropy(self.logits(leaf), self.labels, reduction="sum")
+        loss = functional.cross_entropy(self.logits(leaf, self.precision), self.labels, reduction="sum")
         return torch.autograd.grad(loss, leaf)[0].sign()
 
     def inside(self, pixels: Tensor, epsilon: float) -> Tensor:
@@ -94,16 +97,23 @@ def pgd(target: Target, start: Tensor, epsilons: tuple[float, ...] = EPSILONS, s
 
 
 def attacked_accuracy(
-    model: nn.Module, loader: Loader[Ready], feed: DeviceFeed, *, seed: int, progress: Callable[[], None] = lambda: None
+    model: nn.Module,
+    loader: Loader[Ready],
+    feed: DeviceFeed,
+    precision: torch.dtype = torch.float32,
+    *,
+    seed: int,
+    progress: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
     """{"fgsm", "pgd"}: the share named rightly at each of `EPSILONS`, of the pictures of a loader.
 
+    Gradients, which are nearly all of the work, are computed in `precision`; what they led to is judged in float32.
     `progress` is told after each attack on each batch, so 2 len(EPSILONS) len(loader) times.
     """
     model.eval()
     hits = {"fgsm": np.zeros(len(EPSILONS), np.int64), "pgd": np.zeros(len(EPSILONS), np.int64)}
     for ready in loader.epoch(0):
-        target = aim(model, ready, feed)
+        target = aim(model, ready, feed, precision)
         attacks = {"fgsm": fgsm(target), "pgd": pgd(target, _start(target.pixels, ready, seed))}
         for name, changed in attacks.items():
             for strength, pixels in enumerate(changed):
@@ -114,14 +124,14 @@ def attacked_accuracy(
     return {name: (counts / len(loader.ids)).tolist() for name, counts in hits.items()}
 
 
-def aim(model: nn.Module, ready: Ready, feed: DeviceFeed) -> Target:
+def aim(model: nn.Module, ready: Ready, feed: DeviceFeed, precision: torch.dtype = torch.float32) -> Target:
     """A batch as a `Target`: the pixels that the network is shown, with what normalises them held fixed."""
     images, labels = feed.to_device(ready)
     shared = feed.normalisation
     constants = ready.each or in_pixels(np.array([shared.mean]), np.array([shared.std]))
     low, span = (torch.from_numpy(value).to(images.device).permute(0, 3, 1, 2) for value in constants)
     pixels = (images * span + low).round().clamp(0, 255)
-    return Target(model, pixels, labels, low, span)
+    return Target(model, pixels, labels, low, span, precision)
 
 
 def _start(pixels: Tensor, ready: Ready, seed: int) -> Tensor:

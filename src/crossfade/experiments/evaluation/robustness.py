@@ -1,7 +1,8 @@
 """Robustness: accuracy as pictures get worse, by accident (`corruptions`) or on purpose (`attacks`).
 
 Corruptions act on the pictures as they are cached, before the run's own preprocessing; the network then computes in the
-run's precision. Attacks act after that preprocessing, in float32.
+run's precision. Attacks act after that preprocessing, with gradients in the run's precision; what they led to is judged
+in float32.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def robustness(
     curves = {name: _curve(one.title, one.unit, one.strengths) for name, one in CORRUPTIONS.items()}
     for name, one, strength in strengths:
         curves[name]["accuracy"].append(accuracy(spoiling(one, strength, seed)))
-    found = attacked_accuracy(model, attacked, feed, seed=seed, progress=tick)
+    found = attacked_accuracy(model, attacked, feed, precision, seed=seed, progress=tick)
     attacks = {
         name: _curve(title, ATTACK_UNIT, EPSILONS) | {"accuracy": found[name]} for name, title in ATTACKS.items()
     }

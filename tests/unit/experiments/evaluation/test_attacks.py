@@ -125,3 +125,20 @@ def test_accuracy_falls_with_epsilon_and_does_not_depend_on_the_batch() -> None:
         assert (np.diff(accuracies) <= 0).all()
         assert accuracies[-1] < accuracies[0] - 0.2
     assert (np.array(found[0]["pgd"]) <= found[0]["fgsm"]).all()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_gradients_are_in_the_precision_of_the_run_and_judged_in_float32(precision: torch.dtype) -> None:
+    modes: list[tuple[bool, bool]] = []
+
+    class Watched(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            modes.append((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+            return images.flatten(1)[:, :2]
+
+    pixels, low, span = torch.full((3, 1, 4, 4), 100.0), torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 255.0)
+    target = Target(Watched(), pixels, torch.zeros(3, dtype=torch.int64), low, span, precision)
+    target.uphill(pixels)
+    with torch.no_grad():
+        assert target.logits(pixels).dtype == torch.float32
+    assert modes == [(True, precision == torch.bfloat16), (False, False)]
