@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from crossfade import CutMix
 from crossfade.keras import ArrayDataset, ImageFolder
-from crossfade.keras.dataset import MixedDataset
+from crossfade.keras.datasets.base import MixedDataset
 from crossfade.report.grids import mixed_grid
 from crossfade.report.lines import Line, lines_figure, of_epochs
 from crossfade.report.style import DASHES, PALETTE, save

@@ -18,17 +18,17 @@ from typing import Any
 from crossfade.errors import MissingExtra
 
 _HOMES = {
-    "ImageFolder": "folder",
-    "ArrayDataset": "arrays",
-    "MixupImageDataGenerator": "generators",
-    "CutmixImageDataGenerator": "generators",
-    "Mix": "mix",
-    "RocAuc": "callbacks",
-    "LossHistory": "callbacks",
-    "HalveEvery": "callbacks",
-    "RunRecorder": "recorder",
-    "MixedAccuracy": "metrics",
-    "compare": "compare",
+    "ImageFolder": "datasets.folder",
+    "ArrayDataset": "datasets.arrays",
+    "MixupImageDataGenerator": "datasets.generators",
+    "CutmixImageDataGenerator": "datasets.generators",
+    "Mix": "layers.mix",
+    "RocAuc": "training.callbacks",
+    "LossHistory": "training.callbacks",
+    "HalveEvery": "training.callbacks",
+    "RunRecorder": "training.recorder",
+    "MixedAccuracy": "training.metrics",
+    "compare": "training.compare",
 }
 
 __all__ = list(_HOMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import crossfade as cf
-from crossfade.keras._checks import check_policy
+from crossfade.keras.checks import check_policy
 
 
 class Salient(cf.Policy):

@@ -352,7 +352,7 @@ def test_what_is_refused(request: pytest.FixtureRequest, folder: str, options: d
 
 def test_partners_of_a_stream_are_not_chosen_by_class(corners: Path) -> None:
     choosy = cf.OneOf([cf.CutMix(1.0), cf.MixUp(1.0, partner="same_class")])
-    with pytest.raises(ConfigError, match='whatever their class.*same_class.*Pass partners="batch"'):
+    with pytest.raises(ConfigError, match=r'whatever their class.*same_class.*Pass partners="batch"'):
         ImageFolder(corners, 12, mix=choosy, partners="stream")
     with pytest.raises(ConfigError, match="whatever their class"):
         ImageFolder(corners, 12, partners="stream").with_mix(choosy)

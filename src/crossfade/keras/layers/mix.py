@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from crossfade.arrays.dispatch import Layout, mix_images
 from crossfade.errors import ArrayError, ConfigError, LabelError
-from crossfade.keras import _graphs
-from crossfade.keras._checks import check_policy
-from crossfade.keras._draws import Draws
+from crossfade.keras.checks import check_policy
+from crossfade.keras.layers import graphs
+from crossfade.keras.layers.draws import Draws
 from crossfade.mixing.policy import Policy, check_fraction
 from crossfade.mixing.registry import policy_from_dict, policy_to_dict
 from crossfade.rng import derive_rng
@@ -193,11 +193,11 @@ class Mix(keras.layers.Layer):
         if labels is None:
             raise _without_labels()
         _check_alike(images, labels)
-        if _graphs.in_tensorflow(images) or _graphs.in_tensorflow(labels):
-            return _graphs.mix_in_tensorflow(self._draws, images, labels, self.layout, paired=paired)
-        if _graphs.in_jax(images) or _graphs.in_jax(labels):
-            return _graphs.mix_in_jax(self._draws, images, labels, self.layout, paired=paired)
-        rows, *size = _graphs.sizes(images.shape, self.layout)
+        if graphs.in_tensorflow(images) or graphs.in_tensorflow(labels):
+            return graphs.mix_in_tensorflow(self._draws, images, labels, self.layout, paired=paired)
+        if graphs.in_jax(images) or graphs.in_jax(labels):
+            return graphs.mix_in_jax(self._draws, images, labels, self.layout, paired=paired)
+        rows, *size = graphs.sizes(images.shape, self.layout)
         batch = rows // 2 if paired else rows
         plan, targets = self._draws.draw(_to_host(labels), (batch, *size), images=images, paired=paired)
         return _as_tensor(mix_images(images, plan, layout=self.layout)[:batch]), _beside(images, targets)
@@ -206,8 +206,8 @@ class Mix(keras.layers.Layer):
         if labels is None:
             return _as_tensor(images), None
         _check_alike(images, labels)
-        if _graphs.in_tensorflow(labels) or _graphs.in_jax(labels):
-            return images, _graphs.targets_of(self._draws, labels)
+        if graphs.in_tensorflow(labels) or graphs.in_jax(labels):
+            return images, graphs.targets_of(self._draws, labels)
         return _as_tensor(images), _beside(images, self._draws.unmixed(_to_host(labels)))
 
 
@@ -272,5 +272,5 @@ def _joined(first: Any, second: Any) -> Any:
     if isinstance(first, np.ndarray):
         return np.concatenate([first, np.asarray(second)])
     if type(first).__module__.startswith("tensorflow"):
-        return _graphs.joined(first, second)
+        return graphs.joined(first, second)
     return keras.ops.concatenate([first, second], axis=0)

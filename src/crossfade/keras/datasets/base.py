@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.errors import ConfigError
-from crossfade.keras import _asking
-from crossfade.keras._ahead import Ahead
-from crossfade.keras._options import Workers, check_mix, check_seed
-from crossfade.keras._source import ClassMode, Example, Source
+from crossfade.keras.datasets import asking
+from crossfade.keras.datasets.ahead import Ahead
+from crossfade.keras.datasets.options import Workers, check_mix, check_seed
+from crossfade.keras.datasets.source import ClassMode, Example, Source
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
 from crossfade.vision.normalise import Normalisation
@@ -33,7 +33,7 @@ class MixedDataset(keras.utils.PyDataset):
         source: makes the batches.
         class_names: in the order of the labels.
         epochs: of the whole training, where a policy needs to know.
-        workers: Keras' own are left alone, see `_asking`; `workers` reads 1 therefore.
+        workers: Keras' own are left alone, see `asking`; `workers` reads 1 therefore.
     """
 
     def __init__(self, source: Source, class_names: list[str], epochs: int | None, workers: Workers) -> None:
@@ -50,7 +50,7 @@ class MixedDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Example:
         """Batch `index` of the current epoch: pictures (B, H, W, C) float32, or channels first; targets."""
-        turn = _asking.turn_of(self, index)
+        turn = asking.turn_of(self, index)
         return self._source.make(self._epoch, self._step(index)) if turn is None else self._next(self._epoch, turn)
 
     def __iter__(self) -> Iterator[Example]:
@@ -61,7 +61,7 @@ class MixedDataset(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Go to the next epoch; unless Keras calls this before an epoch began, or in its midst."""
-        if not _asking.in_midst_of_epoch():
+        if not asking.in_midst_of_epoch():
             self._epoch += 1
 
     def _next(self, epoch: int, step: int) -> Example:

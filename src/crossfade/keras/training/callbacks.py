@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from crossfade.errors import ConfigError, DataError
-from crossfade.keras._held_out import BATCH, HeldOut
+from crossfade.keras.training.held_out import BATCH, HeldOut
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ class RocAuc(keras.callbacks.Callback):
     num_labels=C`; as it stands it pools all classes into one ranking, which is another number.
 
     Args:
-        validation_data: as `crossfade.keras._held_out.HeldOut` takes it: a data set, (x, y), or batches.
+        validation_data: as `crossfade.keras.training.held_out.HeldOut` takes it: a data set, (x, y), or batches.
         name: under which it is written.
         probabilities: what the outputs are, "softmax", "sigmoid", "logits" or "sigmoid_logits"; asked of the last
             layer and the loss if not said.

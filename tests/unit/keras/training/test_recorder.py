@@ -18,7 +18,7 @@ import crossfade as cf
 from crossfade.cli import main
 from crossfade.errors import ConfigError, DataError
 from crossfade.keras import ArrayDataset, ImageFolder, MixedAccuracy, RunRecorder
-from crossfade.keras._weights import drawn_from
+from crossfade.keras.training.weights import drawn_from
 from crossfade.report import write_report
 from crossfade.training.metrics import scores
 from tests.unit.keras.small import head_net, pictures, softmax_net

@@ -16,9 +16,17 @@ from crossfade.data.fit import Size
 from crossfade.data.scan import Index
 from crossfade.data.split import Part, Split, SplitBy, first_per_class, split
 from crossfade.errors import ConfigError
-from crossfade.keras._options import Augmenting, DataFormat, Options, Partners, Preprocessing, Workers, check_classes
-from crossfade.keras._source import ClassMode, Source
-from crossfade.keras.dataset import MixedDataset
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.datasets.options import (
+    Augmenting,
+    DataFormat,
+    Options,
+    Partners,
+    Preprocessing,
+    Workers,
+    check_classes,
+)
+from crossfade.keras.datasets.source import ClassMode, Source
 from crossfade.mixing.policy import Policy
 
 Subset = Literal["training", "validation", "test"]

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from crossfade.arrays.augment import Colour, Fill
 from crossfade.arrays.dispatch import mix_images
 from crossfade.errors import ConfigError
-from crossfade.keras._source import DoorFeed
+from crossfade.keras.datasets.source import DoorFeed
 from crossfade.rng import Stream, sample_uniforms
 from crossfade.training.feed import Ready
 from crossfade.vision import geometry

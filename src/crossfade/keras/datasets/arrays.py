@@ -10,9 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossfade.errors import ArrayError, ConfigError, LabelError
-from crossfade.keras._options import Augmenting, DataFormat, Options, Partners, Preprocessing, Workers, check_classes
-from crossfade.keras._source import ClassMode, Source
-from crossfade.keras.dataset import MixedDataset
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.datasets.options import (
+    Augmenting,
+    DataFormat,
+    Options,
+    Partners,
+    Preprocessing,
+    Workers,
+    check_classes,
+)
+from crossfade.keras.datasets.source import ClassMode, Source
 from crossfade.mixing.policy import Policy
 from crossfade.vision.normalise import Normalisation
 

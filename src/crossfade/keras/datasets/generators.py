@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from crossfade.data.cache import prepare
 from crossfade.data.scan import Index
 from crossfade.errors import ConfigError
-from crossfade.keras import _asking
-from crossfade.keras._options import Augmenting, DataFormat, Options, Partners, Workers, check_classes
-from crossfade.keras._source import ClassMode, DoorFeed, Example, Source
-from crossfade.keras.dataset import MixedDataset
-from crossfade.keras.folder import alphabetical, warn_of
-from crossfade.keras.legacy import GeneratorFeed, LegacyAugment, beyond, is_generator, rescale
+from crossfade.keras.datasets import asking
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.datasets.folder import alphabetical, warn_of
+from crossfade.keras.datasets.legacy import GeneratorFeed, LegacyAugment, beyond, is_generator, rescale
+from crossfade.keras.datasets.options import Augmenting, DataFormat, Options, Partners, Workers, check_classes
+from crossfade.keras.datasets.source import ClassMode, DoorFeed, Example, Source
 from crossfade.mixing.blend import MixUp
 from crossfade.mixing.box import CutMix
 from crossfade.mixing.policy import Policy
@@ -44,8 +44,8 @@ class MixupImageDataGenerator(MixedDataset):
     x1 and x2 come of two passes over the folder, each in an order of its own, each augmented by itself.
 
     Args:
-        generator: a legacy `ImageDataGenerator`, see `crossfade.keras.legacy`. Or an `Augment`, the name of a preset or
-            a dict of its fields, or None: then values are divided by 255.
+        generator: a legacy `ImageDataGenerator`, see `crossfade.keras.datasets.legacy`. Or an `Augment`, the name of a
+            preset or a dict of its fields, or None: then values are divided by 255.
         directory: ``<class>/<picture>``.
         batch_size: the last batch of an epoch may be smaller.
         img_height, img_width: in pixels.
@@ -129,14 +129,14 @@ class MixupImageDataGenerator(MixedDataset):
 
         Else Keras would cut an epoch short wherever these steps, rounded down, do not go into the batches.
         """
-        counts = _asking.counts_steps()
+        counts = asking.counts_steps()
         if counts is not None:
             self._endless = counts
         return None if self._endless else len(self)
 
     def __getitem__(self, index: int) -> Example:
         """Batch `index` of the current epoch: pictures (B, H, W, C) float32, or channels first; targets."""
-        if not _asking.without_end():
+        if not asking.without_end():
             return super().__getitem__(index)
         self.batch_index = index % len(self)
         return next(self)

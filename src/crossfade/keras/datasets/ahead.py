@@ -1,6 +1,6 @@
 """Batches made ready while the model trains, in threads or processes of our own.
 
-Keras' queue cannot be used: see `_asking`. Here a batch is asked for by (epoch, step), so that what was made for one
+Keras' queue cannot be used: see `asking`. Here a batch is asked for by (epoch, step), so that what was made for one
 epoch is never shown in another, and how many workers there are changes nothing but the speed.
 """
 
@@ -15,7 +15,7 @@ from threading import Lock
 
 from crossfade.data.loader import AHEAD
 from crossfade.errors import TrainingError
-from crossfade.keras._source import Example, Source
+from crossfade.keras.datasets.source import Example, Source
 
 
 class Ahead:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.keras._weights import save_weights, seed_states
-from crossfade.keras.dataset import MixedDataset
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.training.weights import save_weights, seed_states
 
 
 class Maker:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.keras.dataset import MixedDataset
+from crossfade.keras.datasets.base import MixedDataset
 from crossfade.training import record
 
 

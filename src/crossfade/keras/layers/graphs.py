@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crossfade.arrays.dispatch import Layout, mix_images
 from crossfade.errors import ArrayError, ConfigError
-from crossfade.keras._draws import Draws
+from crossfade.keras.layers.draws import Draws
 from crossfade.mixing.plan import Plan
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data.split import Split
-from crossfade.keras.callbacks import rate_of
-from crossfade.keras.dataset import MixedDataset
-from crossfade.keras.folder import ImageFolder
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.datasets.folder import ImageFolder
+from crossfade.keras.training.callbacks import rate_of
 from crossfade.mixing.policy import Policy
 from crossfade.training import record
 from crossfade.training.dataset import Parts

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from crossfade.data.rows import Rows
 from crossfade.errors import ConfigError, check_known
-from crossfade.keras._ahead import Ahead
-from crossfade.keras._checks import check_policy
-from crossfade.keras._source import ClassMode, DoorFeed, Source, depends_on_progress
+from crossfade.keras.checks import check_policy
+from crossfade.keras.datasets.ahead import Ahead
+from crossfade.keras.datasets.source import ClassMode, DoorFeed, Source, depends_on_progress
 from crossfade.mixing.choice import members
 from crossfade.mixing.policy import NoMix, Policy
 from crossfade.training.dataset import count_values

@@ -12,14 +12,14 @@ import keras
 
 from crossfade.errors import ConfigError, DataError, TrainingError
 from crossfade.experiments.comparison import Design, check_fair, is_finished, run_folder, summarise
-from crossfade.keras import _facts
-from crossfade.keras._checks import check_policy
-from crossfade.keras._first import FirstWeights, Maker
-from crossfade.keras._held_out import BATCH
-from crossfade.keras._weights import ENDING, drawn_from
-from crossfade.keras.arrays import ArrayDataset
-from crossfade.keras.dataset import MixedDataset
-from crossfade.keras.recorder import RunRecorder
+from crossfade.keras.checks import check_policy
+from crossfade.keras.datasets.arrays import ArrayDataset
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.training.facts import Facts, command, environment, told_policy
+from crossfade.keras.training.first import FirstWeights, Maker
+from crossfade.keras.training.held_out import BATCH
+from crossfade.keras.training.recorder import RunRecorder
+from crossfade.keras.training.weights import ENDING, drawn_from
 from crossfade.mixing.policy import Policy
 from crossfade.training import record
 from crossfade.training.config import read_toml, settled
@@ -166,17 +166,17 @@ class _Comparing:
     def _write_head(self, model: keras.Model) -> None:
         facts = self._facts
         names = facts.names(self.data.num_classes)
-        record.write_json(self.folder / "command.json", _facts.command(facts))
+        record.write_json(self.folder / "command.json", command(facts))
         record.write_json(self.folder / "data.json", facts.described(names))
-        record.write_head(self.folder, facts.parts(), self._table(model), _facts.environment(model), names)
+        record.write_head(self.folder, facts.parts(), self._table(model), environment(model), names)
 
     @property
-    def _facts(self) -> _facts.Facts:
-        return _facts.Facts(self.data, self.options["validation_data"], self.options["test_data"])
+    def _facts(self) -> Facts:
+        return Facts(self.data, self.options["validation_data"], self.options["test_data"])
 
     def _table(self, model: keras.Model) -> dict[str, Any]:
         """What all trainings have in common, and what they differ in."""
-        policies = {arm: _facts.told_policy(policy) for arm, policy in self.policies.items() if policy is not None}
+        policies = {arm: told_policy(policy) for arm, policy in self.policies.items() if policy is not None}
         several = {"arm": list(self.design.arms), "seeds": list(self.design.seeds), "policies": policies}
         common = self._facts.settings(model, self.epochs, {"model": self.maker.name or model.name})
         return {**common, "mix": None, "seed": None, "metric": self.options["metric"], **several}

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from crossfade.errors import ArrayError, ConfigError
-from crossfade.keras._outputs import outputs_of, rows_of
+from crossfade.keras.training.outputs import outputs_of, rows_of
 
 
 def model_of(*last: object, loss: object = "categorical_crossentropy") -> keras.Model:

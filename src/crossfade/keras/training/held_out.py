@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.errors import ArrayError, ConfigError, DataError, LabelError
-from crossfade.keras._outputs import Outputs, outputs_of, rows_of
+from crossfade.keras.training.outputs import Outputs, outputs_of, rows_of
 from crossfade.training.metrics import Scorer, defined
 
 BATCH = 32
@@ -99,7 +99,7 @@ class HeldOut:
         """Let a model name all pictures.
 
         Args:
-            probabilities: what its outputs are, see `crossfade.keras._outputs.outputs_of`.
+            probabilities: what its outputs are, see `crossfade.keras.training.outputs.outputs_of`.
 
         Raises:
             ArrayError, ConfigError: outputs that are no probabilities.

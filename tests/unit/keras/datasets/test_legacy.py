@@ -8,7 +8,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 import crossfade as cf
 from crossfade.errors import ConfigError
-from crossfade.keras.legacy import (
+from crossfade.keras.datasets.legacy import (
     LegacyAugment,
     Shift,
     augmentation,

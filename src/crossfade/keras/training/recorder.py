@@ -15,12 +15,12 @@ import numpy as np
 
 from crossfade.disk import remove
 from crossfade.errors import ConfigError, check_known
-from crossfade.keras import _facts
-from crossfade.keras._held_out import BATCH, HeldOut, Named
-from crossfade.keras._seen import write_first_pictures
-from crossfade.keras._weights import ENDING, save_weights, weights_digest, with_weights
-from crossfade.keras.callbacks import rate_of
-from crossfade.keras.dataset import MixedDataset
+from crossfade.keras.datasets.base import MixedDataset
+from crossfade.keras.training.facts import Facts, command, environment, labels_of
+from crossfade.keras.training.callbacks import rate_of
+from crossfade.keras.training.held_out import BATCH, HeldOut, Named
+from crossfade.keras.training.seen import write_first_pictures
+from crossfade.keras.training.weights import ENDING, save_weights, weights_digest, with_weights
 from crossfade.training import record
 from crossfade.training.config import RunConfig
 from crossfade.training.keeper import Keeper, metric_of
@@ -89,7 +89,7 @@ class RunRecorder(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.data = Path(folder), data
         self.summary: dict[str, Any] | None = None
-        self._facts = _facts.Facts(data, validation_data, test_data, class_names)
+        self._facts = Facts(data, validation_data, test_data, class_names)
         self._val = HeldOut("RunRecorder", validation_data, batch_size)
         self._test = None if test_data is None else HeldOut("RunRecorder", test_data, batch_size)
         self._choose = choose or ("last" if test_data is None else "best")
@@ -178,13 +178,13 @@ class RunRecorder(keras.callbacks.Callback):
         """The head of a new run."""
         record.make_folder(self.folder, force=self._force)
         self._initial_weights = weights_digest(self.model)
-        command = {**_facts.command(self._facts), "initial_weights": self._initial_weights}
-        record.write_json(self.folder / "command.json", command)
+        asked = {**command(self._facts), "initial_weights": self._initial_weights}
+        record.write_json(self.folder / "command.json", asked)
         names = self._facts.names(self._columns)
         if told := self._facts.described(names):
             record.write_json(self.folder / "data.json", told)
         settings = self._facts.settings(self.model, self.params.get("epochs", 0), self._config)
-        record.write_head(self.folder, self._facts.parts(), settings, _facts.environment(self.model), names)
+        record.write_head(self.folder, self._facts.parts(), settings, environment(self.model), names)
         write_first_pictures(self.folder, self._facts.train, len(names))
 
     def _take_up(self, epoch: int) -> None:
@@ -234,7 +234,7 @@ class RunRecorder(keras.callbacks.Callback):
     def _see(self, line: Mapping[str, Any]) -> bool:
         """Whether the epoch is the best so far."""
         if self._keeper is None:
-            labels = {"val": _facts.labels_of(self._facts.val), "test": _facts.labels_of(self._facts.test)}
+            labels = {"val": labels_of(self._facts.val), "test": labels_of(self._facts.test)}
             if self._named is not None:
                 labels["val"] = self._named.labels
             known = {part: numbers for part, numbers in labels.items() if numbers is not None}

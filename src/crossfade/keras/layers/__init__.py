@@ -1,0 +1,1 @@
+"""Mixing as a layer, in `tf.data`, and within a compiled train step."""

@@ -1,0 +1,1 @@
+"""What stands beside `model.fit`: callbacks, a metric, the record of a run, and the fair comparison."""
