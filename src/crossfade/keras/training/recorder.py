@@ -16,8 +16,8 @@ import numpy as np
 from crossfade.disk import remove
 from crossfade.errors import ConfigError, check_known
 from crossfade.keras.datasets.base import MixedDataset
-from crossfade.keras.training.facts import Facts, command, environment, labels_of
 from crossfade.keras.training.callbacks import rate_of
+from crossfade.keras.training.facts import Facts, command, environment, labels_of
 from crossfade.keras.training.held_out import BATCH, HeldOut, Named
 from crossfade.keras.training.seen import write_first_pictures
 from crossfade.keras.training.weights import ENDING, save_weights, weights_digest, with_weights
