@@ -6,7 +6,7 @@ needs a gradient) the plan's few numbers travel to the device and its boxes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
