@@ -218,7 +218,7 @@ def test_labels_that_no_target_can_be_made_of(labels, classes, letter):
 
 
 def test_smoothing_of_one_column_is_refused():
-    with pytest.raises(cf.LabelError, match="label_smoothing= to keras.losses.BinaryCrossentropy"):
+    with pytest.raises(cf.LabelError, match=r"label_smoothing= to keras\.losses\.BinaryCrossentropy"):
         Mix("mixup", 1, smoothing=0.1)((batch()[0], np.ones(8)))
 
 
@@ -335,7 +335,7 @@ def test_keras_layers_before_it_may_cast_the_labels():
 def test_tf_data_says_which_labels_are_wrong():
     images, labels = batch()
     dataset = tf.data.Dataset.from_tensors((images, labels + 5)).map(Mix("mixup", CLASSES))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be in 0..2"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must be in 0\.\.2"):
         list(dataset)
 
 
