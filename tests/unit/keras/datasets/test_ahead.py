@@ -12,7 +12,7 @@ import pytest
 
 from crossfade.errors import TrainingError
 from crossfade.keras import ArrayDataset
-from crossfade.keras._ahead import Ahead
+from crossfade.keras.datasets.ahead import Ahead
 from tests.unit.keras.watching import assert_same
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
