@@ -40,7 +40,9 @@ class MixedDataset(keras.utils.PyDataset):
         super().__init__()
         self._source, self._class_names, self._epochs, self._workforce = source, class_names, epochs, workers
         self._ahead: Ahead | None = None
-        self._epoch = 0
+        self._epoch = self._first = 0  # the one shown, and the one that Keras' loop began with
+        self._begun = False  # whether part of the epoch was shown, and another loop begins with the next
+        self._counts_steps = False
 
     # --------------------------------------------------------------------------------------------- what Keras calls
 
@@ -48,10 +50,30 @@ class MixedDataset(keras.utils.PyDataset):
         """Batches in an epoch; the last may be smaller."""
         return len(self._source)
 
+    @property
+    def num_batches(self) -> int | None:
+        """As Keras asks for it; None where it counts `steps_per_epoch`, since then epoch follows epoch without end."""
+        if isinstance(judged := asking.validation_data(), MixedDataset) and judged.mixes:
+            raise ConfigError(
+                f"{type(judged).__name__}: a model is judged on pictures as they are. "
+                f"Got validation_data with mix={judged.mix!r}. Pass validation_data.with_mix(None)."
+            )
+        counts = asking.counts_steps()
+        if counts is not None:
+            self._counts_steps = counts
+        return None if self._counts_steps else len(self)
+
     def __getitem__(self, index: int) -> Example:
         """Batch `index` of the current epoch: pictures (B, H, W, C) float32, or channels first; targets."""
         turn = asking.turn_of(self, index)
-        return self._source.make(self._epoch, self._step(index)) if turn is None else self._next(self._epoch, turn)
+        if turn is None:
+            return self._source.make(self._epoch, self._step(index))
+        if turn == 0 and self._begun:
+            self.set_epoch(self._epoch + 1)
+        if turn == 0:
+            self._first = self._epoch
+        later, step = divmod(turn, len(self))
+        return self._next(self._first + later, step)
 
     def __iter__(self) -> Iterator[Example]:
         """The batches of the current epoch, in turn."""
@@ -60,8 +82,12 @@ class MixedDataset(keras.utils.PyDataset):
             yield self._next(epoch, step)
 
     def on_epoch_end(self) -> None:
-        """Go to the next epoch; unless Keras calls this before an epoch began, or in its midst."""
-        if not asking.in_midst_of_epoch():
+        """Go to the next epoch; with `steps_per_epoch`, to where Keras is by then."""
+        shown = asking.batches_shown()
+        if shown:
+            later, rest = divmod(shown, len(self))
+            self._epoch, self._begun = self._first + later, rest > 0
+        elif shown == 0:
             self._epoch += 1
 
     def _next(self, epoch: int, step: int) -> Example:
@@ -157,7 +183,7 @@ class MixedDataset(keras.utils.PyDataset):
         """Show an epoch: for a training that goes on at ``initial_epoch``, say."""
         if not isinstance(epoch, int | np.integer) or epoch < 0:
             raise ConfigError(f"set_epoch: epochs are whole numbers from 0. Got {epoch!r}.")
-        self._epoch = int(epoch)
+        self._epoch, self._begun = int(epoch), False
 
     def plan(self, index: int) -> Plan:
         """The plan that mixes batch `index` of the current epoch.
@@ -192,7 +218,8 @@ class MixedDataset(keras.utils.PyDataset):
         paired = self._partners == "stream" and policy is not None
         other = copy.copy(self)
         other._source = replace(self._source, feed=replace(feed, policy=policy, seed=own_seed, paired=paired))
-        other._ahead, other._epoch = None, 0
+        other._ahead = None
+        other.set_epoch(0)
         return other
 
     def __getstate__(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from crossfade.errors import ConfigError
 from crossfade.keras import ArrayDataset, ImageFolder
 from tests.unit.keras.watching import Watching, assert_same, epochs_of
 
@@ -108,3 +109,33 @@ def test_a_binary_head_learns_from_mixed_targets(two_corners: Path) -> None:
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     losses = model.fit(dataset, epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_steps_that_do_not_divide_an_epoch_go_on_into_the_next(workers: int) -> None:
+    dataset, model = mixed(workers=workers), Watching()
+    assert len(dataset) == 5
+    model.fit(dataset, epochs=4, steps_per_epoch=3, verbose=0)
+    assert_same(model.seen(), epochs_of(dataset, 0, 1, 2)[:12])
+    assert dataset.epoch == 2
+
+
+def test_a_training_with_steps_begins_with_an_epoch_not_yet_shown() -> None:
+    dataset, model = mixed(), Watching()
+    for _ in range(2):
+        model.fit(dataset, epochs=1, steps_per_epoch=2, verbose=0)
+    model.fit(dataset, epochs=1, verbose=0)
+    expected = [epochs_of(dataset, epoch) for epoch in (0, 1, 2)]
+    assert_same(model.seen(), expected[0][:2] + expected[1][:2] + expected[2])
+    assert dataset.epoch == 3
+
+
+def test_mixed_pictures_are_no_validation_data() -> None:
+    model = Watching()
+    with pytest.raises(ConfigError, match="judged on pictures as they are"):
+        model.fit(mixed(), validation_data=mixed(), verbose=0)
+    assert not model.seen()
+    with pytest.raises(ConfigError, match="judged on pictures as they are"):
+        model.fit(PICTURES.astype("float32"), LABELS, validation_data=mixed(), verbose=0)
+    model.fit(mixed(), validation_data=mixed().with_mix(None), verbose=0)
+    model.evaluate(mixed(), verbose=0)  # whoever wants to know may
