@@ -2,7 +2,8 @@
 
 Keras 3 (3.8 to 3.15 and, as it stands, later ones) does four things to a `PyDataset` that would change what is shown:
 
-- it ends an epoch before the first one begins (`EpochIterator.reset`), and in the midst of one with `steps_per_epoch`;
+- it ends an epoch before the first one begins (`EpochIterator.reset`), in the midst of one with `steps_per_epoch`, and
+  after each `evaluate` and `predict`, which are no epochs of a training;
 - it cuts an epoch short where `steps_per_epoch` does not divide the batches, unless it takes them to have no end;
 - ``model.fit`` shuffles the numbers of the batches by Python's global generator, unless told ``shuffle=False``;
 - its queue for `workers` keeps batches, asked for when the model was built, for the epoch after it.
@@ -17,7 +18,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-_NEAR = 6  # calls between Keras and us: its adapter's, and those of a class that inherits
+_NEAR = 8  # calls between Keras and us: its adapter's, and those of a class that inherits
 
 
 def turn_of(dataset: Any, index: int) -> int | None:
@@ -33,11 +34,11 @@ def turn_of(dataset: Any, index: int) -> int | None:
 
 
 def batches_shown() -> int | None:
-    """How many a loop with `steps_per_epoch` has taken, where Keras says that an epoch ends; None before the first.
+    """How many a loop with `steps_per_epoch` has taken, where Keras says that an epoch ends; None if none of a training.
 
     0 where a whole epoch was shown, or somebody else says that it ends.
     """
-    if _caller("reset") is not None:
+    if _caller("reset", "evaluate", "predict") is not None:
         return None
     frame = _caller("_enumerate_iterator")
     return 0 if frame is None else getattr(frame.f_locals.get("self"), "_steps_seen", 0)

@@ -8,6 +8,7 @@ whether pictures are shuffled is said here.
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Self
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from crossfade.errors import ConfigError
 from crossfade.keras.datasets import asking
 from crossfade.keras.datasets.ahead import Ahead
-from crossfade.keras.datasets.options import Workers, check_mix, check_seed
+from crossfade.keras.datasets.options import Workers, check_mix, check_seed, is_whole
 from crossfade.keras.datasets.source import ClassMode, Example, Source
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
@@ -76,13 +77,13 @@ class MixedDataset(keras.utils.PyDataset):
         return self._next(self._first + later, step)
 
     def __iter__(self) -> Iterator[Example]:
-        """The batches of the current epoch, in turn."""
+        """The batches of the current epoch, in turn; a loop of your own calls `on_epoch_end` for the next."""
         epoch = self._epoch
         for step in range(len(self)):
             yield self._next(epoch, step)
 
     def on_epoch_end(self) -> None:
-        """Go to the next epoch; with `steps_per_epoch`, to where Keras is by then."""
+        """Go to the next epoch; with `steps_per_epoch`, to where Keras is by then. Evaluation leaves it as it is."""
         shown = asking.batches_shown()
         if shown:
             later, rest = divmod(shown, len(self))
@@ -97,7 +98,8 @@ class MixedDataset(keras.utils.PyDataset):
         return self._source.make(epoch, step) if self._ahead is None else self._ahead.take(epoch, step)
 
     def _step(self, index: int) -> int:
-        step = int(index) + len(self) if index < 0 else int(index)
+        step = operator.index(index)
+        step += len(self) if step < 0 else 0
         if not 0 <= step < len(self):
             raise IndexError(f"{type(self).__name__}: batches are 0 to {len(self) - 1}. Got {index}.")
         return step
@@ -181,7 +183,7 @@ class MixedDataset(keras.utils.PyDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Show an epoch: for a training that goes on at ``initial_epoch``, say."""
-        if not isinstance(epoch, int | np.integer) or epoch < 0:
+        if not is_whole(epoch, 0):
             raise ConfigError(f"set_epoch: epochs are whole numbers from 0. Got {epoch!r}.")
         self._epoch, self._begun = int(epoch), False
 
@@ -197,6 +199,8 @@ class MixedDataset(keras.utils.PyDataset):
 
         Mixed and augmented, but before they are normalised. Floats are shown between black and white.
         """
+        if not is_whole(n, 1):
+            raise ConfigError(f"preview: n must be a whole number from 1. Got {n!r}. Pass 9, say.")
         pictures, targets, step = [], [], 0
         while sum(map(len, pictures)) < n and step < len(self):
             some, their = self._source.pictures(self._epoch, step)

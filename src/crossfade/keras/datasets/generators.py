@@ -98,7 +98,9 @@ class MixupImageDataGenerator(MixedDataset):
         _check(who, class_mode, subset)
         layout = data_format or getattr(generator, "data_format", None) or keras.config.image_data_format()
         mix = self._policy(alpha=alpha)
-        options = Options(who, batch_size, class_mode, _augment(generator), None, mix, partners, seed, None, layout)
+        options = Options(
+            who, batch_size, class_mode, _augment(generator), None, mix, partners, None, seed, None, layout
+        )
         workforce = Workers(workers, use_multiprocessing, max_queue_size)
         self._index, cache = prepare(directory, size=(img_height, img_width), channels=channels)
         names = sorted(self._index.classes)
@@ -300,13 +302,15 @@ def _numbers(who: str, index: Index, subset: Subset | None, share: float | None)
             f"{who}: directory must hold a folder for each class. Got {index.root} with {', '.join(set(index.parts))}. "
             f"Pass {index.root / index.parts[0]}, say."
         )
-    if subset is None:
+    if subset is None and share is None:
         return np.arange(len(index))
-    if share is None or not 0 < share < 1:
+    if not isinstance(share, int | float) or not 0 < share < 1:
         raise ConfigError(
             f"{who}: subset={subset!r} needs a share above 0 and below 1 to hold out. Got validation_split={share}. "
             "Give it to the generator, or here."
         )
+    if subset is None:
+        return np.arange(len(index))
     chosen = []
     for label in range(len(index.classes)):
         members = sorted(np.flatnonzero(index.labels == label).tolist(), key=lambda n: _walked(index.paths[n]))

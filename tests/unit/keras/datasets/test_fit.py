@@ -139,3 +139,15 @@ def test_mixed_pictures_are_no_validation_data() -> None:
         model.fit(PICTURES.astype("float32"), LABELS, validation_data=mixed(), verbose=0)
     model.fit(mixed(), validation_data=mixed().with_mix(None), verbose=0)
     model.evaluate(mixed(), verbose=0)  # whoever wants to know may
+
+
+def test_judging_and_predicting_are_no_epochs_of_a_training() -> None:
+    class Judging(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.evaluate(dataset, verbose=0)
+            self.model.predict(dataset, steps=2, verbose=0)
+
+    dataset, model = mixed(mix="mixup:until=0.5", epochs=4), Watching()
+    model.fit(dataset, epochs=4, verbose=0, callbacks=[Judging()])
+    assert_same(model.seen(), epochs_of(dataset, 0, 1, 2, 3))
+    assert dataset.epoch == 4
