@@ -177,6 +177,11 @@ def _dense(labels: NDArray[Any], class_mode: ClassMode, count: int | None) -> tu
             f"{_WHO}: y (N, C) holds a weight from 0 for each class. Got {labels.shape}, least {labels.min()}, "
             f"for {count} classes. Pass one column for each."
         )
+    if class_mode == "binary" and labels.shape[1] == 2 and not np.allclose(labels.sum(axis=1), 1, atol=1e-3):
+        raise LabelError(
+            f'{_WHO}: class_mode="binary" shows the second of the weights of two classes that are 1 together. '
+            'Got y with rows that are not. Pass class_mode="categorical".'
+        )
     if class_mode != "sparse":
         return labels.astype(np.float32), labels.shape[1]
     if not ((labels == 0) | (labels == 1)).all() or not (labels.sum(axis=1) == 1).all():

@@ -34,7 +34,7 @@ def turn_of(dataset: Any, index: int) -> int | None:
 
 
 def batches_shown() -> int | None:
-    """How many a loop with `steps_per_epoch` has taken, where Keras says that an epoch ends; None if none of a training.
+    """How many a loop with `steps_per_epoch` has taken, where Keras says that an epoch ends; None if no training's.
 
     0 where a whole epoch was shown, or somebody else says that it ends.
     """

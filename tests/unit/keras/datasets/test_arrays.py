@@ -205,6 +205,7 @@ BAD_Y: list[tuple[Any, dict[str, Any], str]] = [
     (np.eye(3)[LABELS], {"num_classes": 4}, r"Got \(11, 3\).* for 4 classes"),
     (-np.eye(3)[LABELS], {}, "a weight from 0 for each class"),
     (np.full((11, 3), 1 / 3), {"class_mode": "sparse"}, "needs one class for each picture"),
+    (np.ones((11, 2)), {"class_mode": "binary"}, "weights of two classes that are 1 together"),
     ([[1], [1, 2]], {}, "must be .* class numbers"),
 ]
 
@@ -249,5 +250,5 @@ def test_a_batch_has_a_whole_number() -> None:
     for index in (0.5, "0"):
         with pytest.raises(TypeError):
             dataset[index]  # type: ignore[index]
-    with pytest.raises(ConfigError, match="n must be a whole number from 1. Got 0"):
+    with pytest.raises(ConfigError, match="preview: n must be a whole number"):
         dataset.preview(0)
