@@ -12,6 +12,7 @@ import pytest
 
 from crossfade.errors import ConfigError
 from crossfade.keras import ArrayDataset, ImageFolder
+from crossfade.keras.datasets import asking
 from tests.unit.keras.watching import Watching, assert_same, epochs_of
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (23, 6, 6, 3), dtype=np.uint8)
@@ -151,3 +152,10 @@ def test_judging_and_predicting_are_no_epochs_of_a_training() -> None:
     model.fit(dataset, epochs=4, verbose=0, callbacks=[Judging()])
     assert_same(model.seen(), epochs_of(dataset, 0, 1, 2, 3))
     assert dataset.epoch == 4
+
+
+def test_a_keras_that_calls_otherwise_still_shows_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_caller", lambda *names: None)
+    dataset, model = mixed(workers=2), Watching()
+    model.fit(dataset, epochs=2, verbose=0, shuffle=False)
+    assert_same(model.seen(), epochs_of(dataset, 1, 2))  # 0 ends before it begins
