@@ -19,6 +19,7 @@ from crossfade.keras.datasets.options import (
     Preprocessing,
     Workers,
     check_classes,
+    is_whole,
 )
 from crossfade.keras.datasets.source import ClassMode, Source
 from crossfade.mixing.policy import Policy
@@ -77,13 +78,20 @@ class ArrayDataset(MixedDataset):
         max_queue_size: int = 10,
     ) -> None:
         layout = keras.config.image_data_format() if data_format is None else data_format
-        options = Options(_WHO, batch_size, class_mode, augment, preprocess, mix, partners, seed, epochs, layout)
+        options = Options(
+            _WHO, batch_size, class_mode, augment, preprocess, mix, partners, shuffle, seed, epochs, layout
+        )
         workforce = Workers(workers, use_multiprocessing, max_queue_size)
         pictures = _pictures(x, layout)
         if pictures.dtype != np.uint8 and not (augment is None and preprocess is None):
             raise ConfigError(
                 f"{_WHO}: floats keep their values; augment and preprocess need levels of 255. Got {pictures.dtype} "
                 f"with augment={augment!r}, preprocess={preprocess!r}. Pass uint8 pictures, or leave these out."
+            )
+        if not (normalisation is None or isinstance(normalisation, Normalisation)):
+            raise ConfigError(
+                f"{_WHO}: normalisation is what training pictures were normalised by. Got {normalisation!r}. "
+                "Pass the .normalisation of the training's dataset."
             )
         labels, count = _labels(y, len(pictures), class_mode, num_classes, class_names)
         check_classes(_WHO, class_mode, count)
@@ -130,16 +138,37 @@ def _labels(
     y: ArrayLike, pictures: int, class_mode: ClassMode, num_classes: int | None, names: Sequence[str] | None
 ) -> tuple[NDArray[Any], int]:
     """(N,) int64 and how many classes there are; or (N, C) float32 and C."""
-    labels = np.asarray(y)
+    labels = _array(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2) or labels.dtype.kind not in "iufb" or len(labels) != pictures:
         raise LabelError(
             f"{_WHO}: y must be (N,) or (N, 1) class numbers or (N, C), one for each of {pictures} pictures. "
-            f"Got {labels.dtype} {np.shape(y)}. Pass the labels of these pictures."
+            f"Got {labels.dtype} {labels.shape}. Pass the labels of these pictures."
         )
-    count = num_classes if num_classes is not None else None if names is None else len(names)
+    count = _count(num_classes, names)
     return _dense(labels, class_mode, count) if labels.ndim == 2 else _sparse(labels, class_mode, count)
+
+
+def _array(y: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(y)
+    except ValueError:  # rows of different lengths
+        return np.asarray(y, dtype=object)
+
+
+def _count(num_classes: int | None, names: Sequence[str] | None) -> int | None:
+    """How many classes there are said to be."""
+    if num_classes is not None and not is_whole(num_classes, 1):
+        raise ConfigError(f"{_WHO}: num_classes must be a whole number from 1, or None. Got {num_classes!r}.")
+    if names is None:
+        return num_classes
+    if len(set(names)) < len(names) or num_classes not in (None, len(names)):
+        raise ConfigError(
+            f"{_WHO}: class_names must be one for each class, no two alike. "
+            f"Got {list(names)} with num_classes={num_classes}."
+        )
+    return len(names)
 
 
 def _dense(labels: NDArray[Any], class_mode: ClassMode, count: int | None) -> tuple[NDArray[Any], int]:
@@ -147,6 +176,11 @@ def _dense(labels: NDArray[Any], class_mode: ClassMode, count: int | None) -> tu
         raise LabelError(
             f"{_WHO}: y (N, C) holds a weight from 0 for each class. Got {labels.shape}, least {labels.min()}, "
             f"for {count} classes. Pass one column for each."
+        )
+    if class_mode == "binary" and labels.shape[1] == 2 and not np.allclose(labels.sum(axis=1), 1, atol=1e-3):
+        raise LabelError(
+            f'{_WHO}: class_mode="binary" shows the second of the weights of two classes that are 1 together. '
+            'Got y with rows that are not. Pass class_mode="categorical".'
         )
     if class_mode != "sparse":
         return labels.astype(np.float32), labels.shape[1]

@@ -8,6 +8,7 @@ whether pictures are shuffled is said here.
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Self
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from crossfade.errors import ConfigError
 from crossfade.keras.datasets import asking
 from crossfade.keras.datasets.ahead import Ahead
-from crossfade.keras.datasets.options import Workers, check_mix, check_seed
+from crossfade.keras.datasets.options import Workers, check_mix, check_seed, is_whole
 from crossfade.keras.datasets.source import ClassMode, Example, Source
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy
@@ -40,7 +41,9 @@ class MixedDataset(keras.utils.PyDataset):
         super().__init__()
         self._source, self._class_names, self._epochs, self._workforce = source, class_names, epochs, workers
         self._ahead: Ahead | None = None
-        self._epoch = 0
+        self._epoch = self._first = 0  # the one shown, and the one that Keras' loop began with
+        self._begun = False  # whether part of the epoch was shown, and another loop begins with the next
+        self._counts_steps = False
 
     # --------------------------------------------------------------------------------------------- what Keras calls
 
@@ -48,20 +51,44 @@ class MixedDataset(keras.utils.PyDataset):
         """Batches in an epoch; the last may be smaller."""
         return len(self._source)
 
+    @property
+    def num_batches(self) -> int | None:
+        """As Keras asks for it; None where it counts `steps_per_epoch`, since then epoch follows epoch without end."""
+        if isinstance(judged := asking.validation_data(), MixedDataset) and judged.mixes:
+            raise ConfigError(
+                f"{type(judged).__name__}: a model is judged on pictures as they are. "
+                f"Got validation_data with mix={judged.mix!r}. Pass validation_data.with_mix(None)."
+            )
+        counts = asking.counts_steps()
+        if counts is not None:
+            self._counts_steps = counts
+        return None if self._counts_steps else len(self)
+
     def __getitem__(self, index: int) -> Example:
         """Batch `index` of the current epoch: pictures (B, H, W, C) float32, or channels first; targets."""
         turn = asking.turn_of(self, index)
-        return self._source.make(self._epoch, self._step(index)) if turn is None else self._next(self._epoch, turn)
+        if turn is None:
+            return self._source.make(self._epoch, self._step(index))
+        if turn == 0 and self._begun:
+            self.set_epoch(self._epoch + 1)
+        if turn == 0:
+            self._first = self._epoch
+        later, step = divmod(turn, len(self))
+        return self._next(self._first + later, step)
 
     def __iter__(self) -> Iterator[Example]:
-        """The batches of the current epoch, in turn."""
+        """The batches of the current epoch, in turn; a loop of your own calls `on_epoch_end` for the next."""
         epoch = self._epoch
         for step in range(len(self)):
             yield self._next(epoch, step)
 
     def on_epoch_end(self) -> None:
-        """Go to the next epoch; unless Keras calls this before an epoch began, or in its midst."""
-        if not asking.in_midst_of_epoch():
+        """Go to the next epoch; with `steps_per_epoch`, to where Keras is by then. Evaluation leaves it as it is."""
+        shown = asking.batches_shown()
+        if shown:
+            later, rest = divmod(shown, len(self))
+            self._epoch, self._begun = self._first + later, rest > 0
+        elif shown == 0:
             self._epoch += 1
 
     def _next(self, epoch: int, step: int) -> Example:
@@ -71,7 +98,8 @@ class MixedDataset(keras.utils.PyDataset):
         return self._source.make(epoch, step) if self._ahead is None else self._ahead.take(epoch, step)
 
     def _step(self, index: int) -> int:
-        step = int(index) + len(self) if index < 0 else int(index)
+        step = operator.index(index)
+        step += len(self) if step < 0 else 0
         if not 0 <= step < len(self):
             raise IndexError(f"{type(self).__name__}: batches are 0 to {len(self) - 1}. Got {index}.")
         return step
@@ -155,9 +183,9 @@ class MixedDataset(keras.utils.PyDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Show an epoch: for a training that goes on at ``initial_epoch``, say."""
-        if not isinstance(epoch, int | np.integer) or epoch < 0:
+        if not is_whole(epoch, 0):
             raise ConfigError(f"set_epoch: epochs are whole numbers from 0. Got {epoch!r}.")
-        self._epoch = int(epoch)
+        self._epoch, self._begun = int(epoch), False
 
     def plan(self, index: int) -> Plan:
         """The plan that mixes batch `index` of the current epoch.
@@ -171,6 +199,8 @@ class MixedDataset(keras.utils.PyDataset):
 
         Mixed and augmented, but before they are normalised. Floats are shown between black and white.
         """
+        if not is_whole(n, 1):
+            raise ConfigError(f"preview: n must be a whole number from 1. Got {n!r}. Pass 9, say.")
         pictures, targets, step = [], [], 0
         while sum(map(len, pictures)) < n and step < len(self):
             some, their = self._source.pictures(self._epoch, step)
@@ -192,7 +222,8 @@ class MixedDataset(keras.utils.PyDataset):
         paired = self._partners == "stream" and policy is not None
         other = copy.copy(self)
         other._source = replace(self._source, feed=replace(feed, policy=policy, seed=own_seed, paired=paired))
-        other._ahead, other._epoch = None, 0
+        other._ahead = None
+        other.set_epoch(0)
         return other
 
     def __getstate__(self) -> dict[str, Any]:

@@ -104,7 +104,9 @@ class ImageFolder(MixedDataset):
     ) -> None:
         _check_subset(subset, validation_split, mix=mix, augment=augment)
         layout = keras.config.image_data_format() if data_format is None else data_format
-        options = Options(_WHO, batch_size, class_mode, augment, preprocess, mix, partners, seed, epochs, layout)
+        options = Options(
+            _WHO, batch_size, class_mode, augment, preprocess, mix, partners, shuffle, seed, epochs, layout
+        )
         workforce = Workers(workers, use_multiprocessing, max_queue_size)
         fit = options.steps.fit
         self.index, cache = prepare(directory, size=image_size, channels=channels, fit=fit)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from crossfade.data.cache import prepare
 from crossfade.data.scan import Index
 from crossfade.errors import ConfigError
-from crossfade.keras.datasets import asking
 from crossfade.keras.datasets.base import MixedDataset
 from crossfade.keras.datasets.folder import alphabetical, warn_of
 from crossfade.keras.datasets.legacy import GeneratorFeed, LegacyAugment, beyond, is_generator, rescale
@@ -99,7 +98,9 @@ class MixupImageDataGenerator(MixedDataset):
         _check(who, class_mode, subset)
         layout = data_format or getattr(generator, "data_format", None) or keras.config.image_data_format()
         mix = self._policy(alpha=alpha)
-        options = Options(who, batch_size, class_mode, _augment(generator), None, mix, partners, seed, None, layout)
+        options = Options(
+            who, batch_size, class_mode, _augment(generator), None, mix, partners, None, seed, None, layout
+        )
         workforce = Workers(workers, use_multiprocessing, max_queue_size)
         self._index, cache = prepare(directory, size=(img_height, img_width), channels=channels)
         names = sorted(self._index.classes)
@@ -117,29 +118,11 @@ class MixupImageDataGenerator(MixedDataset):
             channels_first=layout == "channels_first",
         )
         self.directory, self.subset, self._partners, self._alpha = self._index.root, subset, partners, alpha
-        self.batch_index, self._endless = 0, False
+        self.batch_index = 0
         super().__init__(_as_they_are(source) if subset == "validation" else source, names, None, workforce)
         _tell(who, generator, self._index)
 
     # --------------------------------------------------------------------------------------- iteration, as R1 has it
-
-    @property
-    def num_batches(self) -> int | None:
-        """As Keras asks for it; None where it counts `steps_per_epoch`, since to R1's program batches have no end.
-
-        Else Keras would cut an epoch short wherever these steps, rounded down, do not go into the batches.
-        """
-        counts = asking.counts_steps()
-        if counts is not None:
-            self._endless = counts
-        return None if self._endless else len(self)
-
-    def __getitem__(self, index: int) -> Example:
-        """Batch `index` of the current epoch: pictures (B, H, W, C) float32, or channels first; targets."""
-        if not asking.without_end():
-            return super().__getitem__(index)
-        self.batch_index = index % len(self)
-        return next(self)
 
     def __iter__(self) -> Iterator[Example]:
         """Batches without end, epoch after epoch."""
@@ -319,13 +302,15 @@ def _numbers(who: str, index: Index, subset: Subset | None, share: float | None)
             f"{who}: directory must hold a folder for each class. Got {index.root} with {', '.join(set(index.parts))}. "
             f"Pass {index.root / index.parts[0]}, say."
         )
-    if subset is None:
+    if subset is None and share is None:
         return np.arange(len(index))
-    if share is None or not 0 < share < 1:
+    if not isinstance(share, int | float) or not 0 < share < 1:
         raise ConfigError(
             f"{who}: subset={subset!r} needs a share above 0 and below 1 to hold out. Got validation_split={share}. "
             "Give it to the generator, or here."
         )
+    if subset is None:
+        return np.arange(len(index))
     chosen = []
     for label in range(len(index.classes)):
         members = sorted(np.flatnonzero(index.labels == label).tolist(), key=lambda n: _walked(index.paths[n]))

@@ -39,7 +39,7 @@ class Workers:
     most: int = 10
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.number, 0) or not _is_whole(self.most, 1) or not isinstance(self.processes, bool):
+        if not is_whole(self.number, 0) or not is_whole(self.most, 1) or not isinstance(self.processes, bool):
             raise ConfigError(
                 "workers: must be a whole number from 0, max_queue_size one from 1, use_multiprocessing true or false. "
                 f"Got {self.number!r}, {self.most!r} and {self.processes!r}."
@@ -65,18 +65,21 @@ class Options:
     preprocess: Preprocessing
     mix: Policy | str | None
     partners: Partners
+    shuffle: bool | None
     seed: int
     epochs: int | None
     data_format: DataFormat
 
     def __post_init__(self) -> None:
         who = self.who
-        if not _is_whole(self.batch_size, 1):
+        if not is_whole(self.batch_size, 1):
             raise ConfigError(
                 f"{who}: batch_size must be a whole number from 1. Got {self.batch_size!r}. Pass 32, say."
             )
-        if self.epochs is not None and not _is_whole(self.epochs, 1):
+        if self.epochs is not None and not is_whole(self.epochs, 1):
             raise ConfigError(f"{who}: epochs must be a whole number from 1, or None. Got {self.epochs!r}.")
+        if self.shuffle not in (None, True, False):
+            raise ConfigError(f"{who}: shuffle is true or false. Got {self.shuffle!r}.")
         check_seed(who, self.seed)
         for name, choices in (("class_mode", ClassMode), ("partners", Partners), ("data_format", DataFormat)):
             if getattr(self, name) not in get_args(choices):
@@ -175,7 +178,7 @@ def check_mix(
 
 def check_seed(who: str, seed: int) -> int:
     """The seed, or a ConfigError."""
-    if not _is_whole(seed, 0):
+    if not is_whole(seed, 0):
         raise ConfigError(f"{who}: seed must be a whole number from 0. Got {seed!r}. Pass seed=0, say.")
     return int(seed)
 
@@ -196,5 +199,6 @@ def _measured(rows: Rows, ids: NDArray[np.int64], steps: Preprocess) -> Normalis
     return steps.normalisation(count_values(rows, ids, steps))
 
 
-def _is_whole(value: object, least: int) -> bool:
+def is_whole(value: object, least: int) -> bool:
+    """Whether it is a whole number from `least`."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least

@@ -205,6 +205,8 @@ BAD_Y: list[tuple[Any, dict[str, Any], str]] = [
     (np.eye(3)[LABELS], {"num_classes": 4}, r"Got \(11, 3\).* for 4 classes"),
     (-np.eye(3)[LABELS], {}, "a weight from 0 for each class"),
     (np.full((11, 3), 1 / 3), {"class_mode": "sparse"}, "needs one class for each picture"),
+    (np.ones((11, 2)), {"class_mode": "binary"}, "weights of two classes that are 1 together"),
+    ([[1], [1, 2]], {}, "must be .* class numbers"),
 ]
 
 
@@ -225,3 +227,28 @@ def test_options_that_exclude_each_other() -> None:
         ArrayDataset(PICTURES, LABELS, class_mode="sparse", mix="mixup")
     with pytest.raises(ConfigError, match="Got 3 classes"):
         ArrayDataset(PICTURES, LABELS, class_mode="binary")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_classes": "3"}, "num_classes must be a whole number from 1, or None. Got '3'"),
+        ({"num_classes": 0}, "num_classes must be"),
+        ({"num_classes": 5, "class_names": ["a", "b", "c"]}, "one for each class.* with num_classes=5"),
+        ({"class_names": ["a", "a", "c"]}, "no two alike"),
+        ({"normalisation": "imagenet"}, "Got 'imagenet'. Pass the .normalisation"),
+        ({"shuffle": "no"}, "shuffle is true or false. Got 'no'"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ArrayDataset(PICTURES, LABELS, **options)
+
+
+def test_a_batch_has_a_whole_number() -> None:
+    dataset = ArrayDataset(PICTURES, LABELS)
+    for index in (0.5, "0"):
+        with pytest.raises(TypeError):
+            dataset[index]  # type: ignore[index]
+    with pytest.raises(ConfigError, match="preview: n must be a whole number"):
+        dataset.preview(0)

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from crossfade.errors import ConfigError
 from crossfade.keras import ArrayDataset, ImageFolder
+from crossfade.keras.datasets import asking
 from tests.unit.keras.watching import Watching, assert_same, epochs_of
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (23, 6, 6, 3), dtype=np.uint8)
@@ -126,3 +128,52 @@ def test_a_binary_head_learns_from_mixed_targets(two_corners: Path) -> None:
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     losses = model.fit(dataset, epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_steps_that_do_not_divide_an_epoch_go_on_into_the_next(workers: int) -> None:
+    dataset, model = mixed(workers=workers), Watching()
+    assert len(dataset) == 5
+    model.fit(dataset, epochs=4, steps_per_epoch=3, verbose=0)
+    assert_same(model.seen(), epochs_of(dataset, 0, 1, 2)[:12])
+    assert dataset.epoch == 2
+
+
+def test_a_training_with_steps_begins_with_an_epoch_not_yet_shown() -> None:
+    dataset, model = mixed(), Watching()
+    for _ in range(2):
+        model.fit(dataset, epochs=1, steps_per_epoch=2, verbose=0)
+    model.fit(dataset, epochs=1, verbose=0)
+    expected = [epochs_of(dataset, epoch) for epoch in (0, 1, 2)]
+    assert_same(model.seen(), expected[0][:2] + expected[1][:2] + expected[2])
+    assert dataset.epoch == 3
+
+
+def test_mixed_pictures_are_no_validation_data() -> None:
+    model = Watching()
+    with pytest.raises(ConfigError, match="judged on pictures as they are"):
+        model.fit(mixed(), validation_data=mixed(), verbose=0)
+    assert not model.seen()
+    with pytest.raises(ConfigError, match="judged on pictures as they are"):
+        model.fit(PICTURES.astype("float32"), LABELS, validation_data=mixed(), verbose=0)
+    model.fit(mixed(), validation_data=mixed().with_mix(None), verbose=0)
+    model.evaluate(mixed(), verbose=0)  # whoever wants to know may
+
+
+def test_judging_and_predicting_are_no_epochs_of_a_training() -> None:
+    class Judging(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.evaluate(dataset, verbose=0)
+            self.model.predict(dataset, steps=2, verbose=0)
+
+    dataset, model = mixed(mix="mixup:until=0.5", epochs=4), Watching()
+    model.fit(dataset, epochs=4, verbose=0, callbacks=[Judging()])
+    assert_same(model.seen(), epochs_of(dataset, 0, 1, 2, 3))
+    assert dataset.epoch == 4
+
+
+def test_a_keras_that_calls_otherwise_still_shows_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_caller", lambda *names: None)
+    dataset, model = mixed(workers=2), Watching()
+    model.fit(dataset, epochs=2, verbose=0, shuffle=False)
+    assert_same(model.seen(), epochs_of(dataset, 1, 2))  # 0 ends before it begins

@@ -368,6 +368,8 @@ def test_with_mix_none_keeps_order_and_augmentation(corners):
         ({"class_mode": "binary"}, "one number for two classes. Got 3"),
         ({"subset": "test"}, "training, validation or None. Got 'test'"),
         ({"subset": "training", "validation_split": 1.5}, "above 0 and below 1"),
+        ({"subset": "training", "validation_split": "0.3"}, "above 0 and below 1"),
+        ({"validation_split": 1.5}, "above 0 and below 1"),
         ({"subset": "validation", "validation_split": 0.01}, "no class has so many pictures"),
         ({"generator": 3}, "augment"),
         ({"generator": ImageDataGenerator(rescale=-1)}, "rescale must be above 0"),
