@@ -11,7 +11,7 @@ BESIDE := $(CURDIR)/$(VENV)/keras-oldest
 DOOR   := tests/unit/keras
 
 # Two backends at once, the output of each by itself where make can; one thread each, as two would wait for each other.
-TWO    = $(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+TWO    = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 ALONE  := OMP_NUM_THREADS=1 $(RUN)
 QUIET  := -q -p no:cacheprovider
 
@@ -32,7 +32,7 @@ test: .venv/.stamps/dev
 	$(TWO) test-on-jax test-on-tensorflow
 
 test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
-	PYTHONPATH=$(BESIDE) $(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__"
+	@PYTHONPATH=$(BESIDE) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__"
 	$(TWO) test-oldest-on-torch test-oldest-on-jax test-oldest-on-tensorflow
 
 test-on-%: .venv/.stamps/dev
