@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import folder_speed, mixing_speed, peers, startup, table, timing, training_cost
+from benchmarks import folder_speed, keras_speed, mixing_speed, peers, startup, table, timing, training_cost
 from benchmarks.pictures import Folders, folders
 from crossfade.arrays import parallel
 
@@ -37,6 +37,8 @@ def measure(found: Folders) -> Iterator[table.Section]:
     """All benchmarks, one after the other, with a word on standard error before each."""
     _tell("mixing a batch")
     yield from mixing_speed.measure(mixing_speed.Size())
+    _tell("mixing a batch in Keras")
+    yield from keras_speed.measure(keras_speed.Size())
     _tell("from a folder to batches")
     yield from folder_speed.measure(found.photos, folder_speed.Size())
     yield folder_speed.small_epochs(found.small, folder_speed.Size(batch=128, side=32, rounds=2, epochs=1))

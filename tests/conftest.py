@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from crossfade.arrays import parallel
+
+# TensorFlow, and triton of PyTorch's CUDA wheels, each bring an LLVM; where triton's is the second, the process aborts.
+with suppress(ImportError):
+    import triton  # noqa: F401
 
 _common = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", derandomize=True, database=None, max_examples=40, **_common)

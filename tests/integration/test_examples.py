@@ -128,6 +128,7 @@ def test_r4(backend, small_flowers, tmp_path):
     assert told["5"] == "Decay: 0.1, 0.05"
     assert "16 pictures, best validation AUC" in told["6"]
     assert re.search(r"^Prediction of a rose: daisy [\d.]+ %, rose [\d.]+ %, so a (daisy|rose)$", told["7"])
+    assert re.search(r"^   Of 2 of class rose, [012] are recognised$", shown, re.MULTILINE)
     figures = {"channels", "morphology", "normalisations", "augmentations", "overfit", "rates", "decay", "final"}
     assert drawn(tmp_path) == figures
     assert (tmp_path / "best.weights.h5").exists()

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from benchmarks import folder_speed, mixing_speed, peers, pictures, startup, table, timing, training_cost
+from benchmarks import folder_speed, keras_speed, mixing_speed, peers, pictures, startup, table, timing, training_cost
 from benchmarks.table import Line, Section
 from benchmarks.timing import Timing
 
@@ -32,6 +32,27 @@ def test_mixing_measures_ours_timm_and_a_copy():
         assert all("timm" in line.best_peer or "copying" in line.best_peer for line in section.lines)
     names = {candidate.name for candidate in sections[0].candidates}
     assert {"timm Mixup, after normalising", "timm FastCollateMixup, then normalise", mixing_speed.COPY} <= names
+
+
+def test_mixing_in_keras_is_measured_on_a_backend_of_its_own_process():
+    size = keras_speed.Size(shapes=((4, 16, 16, 3),), dtypes=("uint8",), classes=5, pictures=8, rounds=2)
+    (section,) = keras_speed.measure(size, backends=("jax",))
+    assert [line.work for line in section.lines] == [
+        f"Keras on jax, uint8 4x16x16x3 -> {method}, {place}"
+        for method in ("mixup", "cutmix")
+        for place in ("tf.data", "layer")
+    ]
+    assert [line.best_peer.split("(")[1] for line in section.lines] == ["keras.layers.MixUp)"] * 2 + [
+        "keras.layers.CutMix)"
+    ] * 2
+    assert rounds_of(section) == {2}
+    assert {line.bar for line in section.lines} == {">= 3x"}
+
+
+def test_mixing_in_keras_is_skipped_without_it(monkeypatch):
+    monkeypatch.setattr(keras_speed, "installed", lambda name: None)
+    (section,) = keras_speed.measure(keras_speed.Size())
+    assert section.notes == ["keras, tensorflow: not installed, so this was skipped"]
 
 
 def test_folder_and_small_pictures(tmp_path):

@@ -140,7 +140,7 @@ def render(
     scale, shift = affine(mean, std, images.shape[1 if layout == "NCHW" else 3])
     check_out("render", backend, images, out, "float32")
     if augment is not None:
-        check_augment("render", augment, plan.shape[0])
+        check_augment("render", backend, augment, plan.shape[0])
         images = backend.augment(images, augment, layout)
     return backend.render(images, plan, scale, shift, layout, out)
 
@@ -169,7 +169,7 @@ def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "N
         raise ArrayError(f"augment_images: images must be uint8. Got {backend.dtype_name(images)}.")
     if layout not in get_args(Layout):
         raise ArrayError(f'augment_images: layout must be "NCHW" or "NHWC". Got {layout!r}.')
-    check_augment("augment_images", drawn, shape_of(images)[0])
+    check_augment("augment_images", backend, drawn, shape_of(images)[0])
     return backend.augment(images, drawn, layout)
 
 

@@ -50,6 +50,11 @@ class TensorFlowOps:
     def put(self, values: Tensor, indices: Tensor, new: Tensor) -> Tensor:
         return tf.tensor_scatter_nd_update(values, indices[:, None], new)
 
+    def blend(self, below: Tensor, above: Tensor, a: Tensor, shown: Tensor) -> Tensor:
+        # `tf.where` takes twenty times as long, and so does what is spread over the channels by the product itself.
+        keep, seen = (tf.broadcast_to(part, tf.shape(below)) for part in (1 - a, a * tf.cast(shown, a.dtype)))
+        return tf.math.multiply_no_nan(below, keep) + tf.math.multiply_no_nan(above, seen)
+
     def only_if(self, condition: Tensor, change: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
         return tf.cond(condition, lambda: change(values), lambda: values)
 

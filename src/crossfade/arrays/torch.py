@@ -6,7 +6,7 @@ needs a gradient) the plan's few numbers travel to the device and its boxes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -32,8 +32,7 @@ class TorchOps:
     """`crossfade.arrays.ops.Ops`."""
 
     def __init__(self) -> None:
-        self.where, self.any, self.clip = torch.where, torch.any, torch.clip
-        self.round, self.floor = torch.round, torch.floor
+        self.where, self.clip, self.round, self.floor = torch.where, torch.clip, torch.round, torch.floor
         self.reshape, self.sum, self.amin, self.amax = torch.reshape, torch.sum, torch.amin, torch.amax
 
     def wide(self) -> str:
@@ -64,8 +63,9 @@ class TorchOps:
         values[indices] = new
         return values
 
-    def only_if(self, condition: Tensor, change: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-        return change(values) if condition else values
+    def blend(self, below: Tensor, above: Tensor, a: Tensor, shown: Tensor) -> Tensor:
+        above = torch.where(shown, above, 0)
+        return torch.where(a == 1, above, torch.where(a == 0, below, (1 - a) * below + a * above))
 
     def roll(self, pictures: Tensor, down: int, right: int) -> Tensor:
         return pictures.roll((down, right), (1, 2))

@@ -112,7 +112,7 @@ class Plan(Tree):
 
     def _apart(self) -> Parts:
         arrays = self.source, self.opacity, self.box, self.weight
-        return arrays if self.mask is None else (*arrays, self.mask), (self.shape[1:], self.fit)
+        return arrays if self.mask is None else (*arrays, self.mask), (self.size, self.fit)
 
     @classmethod
     def _together(cls, arrays: tuple[Any, ...], signature: Any) -> Self:
@@ -204,8 +204,13 @@ class Plan(Tree):
     @property
     def shape(self) -> Shape:
         """(B, H, W) of the batch the plan was drawn for."""
-        height, width = self.__dict__.get("_size") or (int(n) for n in self.box[0, 0, 2:])
-        return self.source.shape[0], height, width
+        return (self.source.shape[0], *self.size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the pictures."""
+        known: tuple[int, int] | None = self.__dict__.get("_size")
+        return known or (int(self.box[0, 0, 2]), int(self.box[0, 0, 3]))
 
     @property
     def layers(self) -> int:

@@ -148,6 +148,11 @@ class TestTraced:
         with pytest.raises(cf.PlanError, match="whose rows sum to 1"):
             cf.Plan.of_arrays(*arrays, size=SHAPE[1:]).checked()
 
+    def test_an_augmentation_that_is_traced_neither(self, kind):
+        drawn = Augmentation(np.eye(3)[None, :2].repeat(4, 0))
+        with pytest.raises(cf.ArrayError, match="augment_images: augment must be in NumPy arrays"):
+            kind.jit_plainly(lambda drawn: cf.augment_images(BYTES, drawn))(drawn)
+
     def test_plans_come_out_again(self, kind):
         plan = cf.CutMix().plan(SHAPE, rng=3)
         passed = kind.jit(lambda plan: plan)(plan)
@@ -156,6 +161,10 @@ class TestTraced:
         back = passed.checked()
         np.testing.assert_allclose(back.weight, plan.weight, atol=1e-7)
         assert (back.box == plan.box).all()
+
+    def test_even_shares_are_even_in_float32_too(self, kind):
+        plan = cf.Plan.two_layers(SHAPE, np.array([1, 0, 3, 2]), opacity=0.5 + 2**-24)
+        np.testing.assert_array_equal(kind.jit(cf.mix_masks)(kind.array(MASKS), plan), MASKS)
 
     def test_drawing_is_refused(self, kind):
         """It would happen once, and be part of the function from then on."""

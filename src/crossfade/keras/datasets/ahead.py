@@ -38,23 +38,29 @@ class Ahead:
 
     def take(self, epoch: int, step: int) -> Example:
         """Batch `step` of an epoch; the next of that epoch are on their way when this returns."""
-        with self._lock:
-            wanted = [(epoch, later) for later in range(step, min(step + 1 + self._depth, len(self._source)))]
-            for key in self._waiting.keys() - set(wanted):
-                self._waiting.pop(key).cancel()
-            pool = self._running()
-            for key in wanted:
-                if key not in self._waiting:
-                    self._waiting[key] = self._submit(pool, *key)
-            mine = self._waiting.pop((epoch, step))
         try:
+            with self._lock:
+                mine = self._ordered(epoch, step)
             return mine.result()
         except BrokenProcessPool as error:
-            self._pool = None
+            with self._lock:
+                self._pool = None
+                self._waiting.clear()
             raise TrainingError(
                 "use_multiprocessing: a process that makes batches died. It may have been killed for want of memory. "
                 "Pass fewer workers, or use_multiprocessing=False."
             ) from error
+
+    def _ordered(self, epoch: int, step: int) -> Future[Example]:
+        """That batch, on its way, as those are that come next; what else was on its way is given up."""
+        wanted = [(epoch, later) for later in range(step, min(step + 1 + self._depth, len(self._source)))]
+        for key in self._waiting.keys() - set(wanted):
+            self._waiting.pop(key).cancel()
+        pool = self._running()
+        for key in wanted:
+            if key not in self._waiting:
+                self._waiting[key] = self._submit(pool, *key)
+        return self._waiting.pop((epoch, step))
 
     def _submit(self, pool: Executor, epoch: int, step: int) -> Future[Example]:
         if self._processes:

@@ -102,6 +102,24 @@ def test_a_class_that_inherits_shows_the_same() -> None:
     assert_same(model.seen(), epochs_of(dataset, 0, 1))
 
 
+def test_what_is_wrapped_is_asked_as_the_wrapper_likes() -> None:
+    class EverySecond(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Any:
+            return dataset[4 - 2 * index]
+
+        def on_epoch_end(self) -> None:
+            dataset.on_epoch_end()
+
+    dataset, model = mixed(), Watching()
+    model.fit(EverySecond(), epochs=2, verbose=0, shuffle=False)
+    first, second = epochs_of(dataset, 0), epochs_of(dataset, 1)
+    assert_same(model.seen(), [first[4], first[2], first[0], second[4], second[2], second[0]])
+    assert dataset.epoch == 2
+
+
 def test_a_binary_head_learns_from_mixed_targets(two_corners: Path) -> None:
     dataset = ImageFolder(two_corners, 12, 8, class_mode="binary", mix="mixup:alpha=0.2", seed=1)
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")])

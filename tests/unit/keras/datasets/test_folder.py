@@ -130,7 +130,7 @@ def test_a_stream_of_partners_is_a_second_pass_over_the_same_pictures(corners: P
         lam = plan.lam[:half, None, None, None]
         np.testing.assert_array_equal(plan.source[:half, 1], np.arange(half) + half)
         partners.append(np.where(lam < 0.95, (mixed[step][0] - lam * images) / np.maximum(1 - lam, 1e-9), np.nan))
-    plain_pictures = np.concatenate([images for images, _ in plain])
+    plain_pictures = np.concatenate([images for images, _ in ImageFolder(corners, 12, 7, shuffle=False)])
     met = [
         int(np.abs(plain_pictures - partner).sum(axis=(1, 2, 3)).argmin())
         for partner in np.concatenate(partners)

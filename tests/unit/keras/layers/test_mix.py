@@ -229,7 +229,7 @@ def test_labels_that_no_target_can_be_made_of(labels, classes, letter):
 
 
 def test_smoothing_of_one_column_is_refused():
-    with pytest.raises(cf.LabelError, match=r"label_smoothing= to keras.losses.BinaryCrossentropy"):
+    with pytest.raises(cf.LabelError, match=r"label_smoothing= to keras\.losses\.BinaryCrossentropy"):
         Mix("mixup", 1, smoothing=0.1)((batch()[0], np.ones(8)))
 
 
