@@ -29,7 +29,7 @@ def plans(policy: Policy, shape: Shape, *, seed: int, layers: int = 2, first_epo
         batches = pictures.batch(32, drop_remainder=True)
         mixed = tf.data.Dataset.zip(batches, plans(cf.CutMix(), (32, 224, 224), seed=0)).map(mix)
 
-    Every pass over the data set is an epoch, and has plans of its own.
+    Every pass over the data set is an epoch, and has plans of its own; a ``cache()`` belongs before the mixing.
 
     Args:
         policy: draws them; it sees neither labels nor pictures.
@@ -57,4 +57,5 @@ def plans(policy: Policy, shape: Shape, *, seed: int, layers: int = 2, first_epo
     (signature,), arrays = draw(first_epoch, 0).__tf_flatten__()
     specs = tuple(tf.TensorSpec(array.shape, array.dtype) for array in arrays)
     drawn = tf.data.Dataset.from_generator(pass_over, output_signature=specs)
+    drawn = drawn.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return drawn.map(lambda *tensors: Plan.__tf_unflatten__((signature,), tensors))

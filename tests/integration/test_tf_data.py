@@ -32,6 +32,7 @@ def test_every_batch_of_every_epoch_has_a_plan_of_its_own():
             np.testing.assert_array_equal(images, cf.mix_images(IMAGES[rows], plan))
             np.testing.assert_allclose(targets, cf.mix_targets(LABELS[rows], plan, num_classes=5), atol=1e-6)
         assert step == 3
+    assert len(mixed) == 4
 
 
 def test_a_training_that_is_taken_up_again_begins_with_its_epoch():

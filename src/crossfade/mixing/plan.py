@@ -135,8 +135,10 @@ class Plan(Tree):
             raise PlanError(
                 "Plan: its numbers are not known while a function is traced. Mix arrays of the framework that traces."
             ) from error
-        if arrays["weight"].dtype == np.float32:  # whose rows sum to 1 as nearly as float32 can
-            arrays["weight"] = arrays["weight"] / arrays["weight"].sum(axis=1, keepdims=True, dtype=np.float64)
+        if arrays["weight"].dtype == np.float32:
+            sums = arrays["weight"].sum(axis=1, keepdims=True, dtype=np.float64)
+            if np.allclose(sums, 1, rtol=0, atol=EVEN):  # as nearly as float32 can; others are refused
+                arrays["weight"] = arrays["weight"] / sums
         return type(self)(**arrays, mask=mask, fit=self.fit)
 
     def padded(self, layers: int) -> Self:

@@ -138,6 +138,16 @@ class TestTraced:
         with pytest.raises(cf.PlanError, match="its numbers are not known while a function is traced"):
             kind.jit_plainly(lambda plan: cf.mix_images(FLOATS, plan))(plans(1)[0])
 
+    def test_weights_are_rounded_never_repaired(self, kind):
+        plan = cf.CutMix().plan(SHAPE, rng=3)
+        arrays = [
+            kind.array(array.astype(np.float32 if array is plan.weight else array.dtype)) for array in plan._apart()[0]
+        ]
+        np.testing.assert_allclose(cf.Plan.of_arrays(*arrays, size=SHAPE[1:]).checked().weight, plan.weight, atol=1e-7)
+        arrays[3] = arrays[3] * 1.01
+        with pytest.raises(cf.PlanError, match="whose rows sum to 1"):
+            cf.Plan.of_arrays(*arrays, size=SHAPE[1:]).checked()
+
     def test_an_augmentation_that_is_traced_neither(self, kind):
         drawn = Augmentation(np.eye(3)[None, :2].repeat(4, 0))
         with pytest.raises(cf.ArrayError, match="augment_images: augment must be in NumPy arrays"):

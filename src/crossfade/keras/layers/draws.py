@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from multiprocessing import current_process
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ _counting = threading.Lock()  # of all layers: one that each had could be neithe
 
 @dataclass
 class Draws:
-    """A stream of plans: the n-th is a function of (seed, n, rank).
+    """A stream of plans: the n-th of a process is a function of (seed, n, rank, worker).
 
     Args:
         policy: draws each.
@@ -59,7 +59,7 @@ class Draws:
         labels = self.readable(labels, shape[0] * (2 if paired else 1))
         with _counting:
             number, self.count = self.count, self.count + 1
-        rng = derive_rng(self.seed, Stream.LAYER, number, rank())
+        rng = derive_rng(self.seed, Stream.LAYER, number, rank(), *worker())
         plan = self._policy().plan(shape, rng=rng, labels=labels[: shape[0]], images=images)
         plan = across(plan) if paired else plan
         return plan, self._targets(labels, plan, self.smoothing)[: shape[0]]
@@ -136,9 +136,8 @@ class Draws:
         return self.policy
 
 
-@cache
 def rank() -> int:
-    """The number of this process among those that train together, as a framework tells it by the first plan."""
+    """The number of this process among those that train together, as a framework tells it."""
     torch, jax = sys.modules.get("torch.distributed"), sys.modules.get("jax")
     if torch is not None and torch.is_available() and torch.is_initialized():
         return int(torch.get_rank())
@@ -146,6 +145,14 @@ def rank() -> int:
         return int(jax.process_index())
     task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
     return int(task.get("index", 0)) or int(os.environ.get("RANK", "0"))
+
+
+def worker() -> tuple[int, ...]:
+    """The number of this process among those its parent ever started, such as the workers of a PyTorch DataLoader.
+
+    Each has a copy of the layer, with the count that it had then: without a number, they would draw the same plans.
+    """
+    return tuple(current_process()._identity)  # repeatable, as process ids are not
 
 
 def _class_numbers(labels: NDArray[Any], num_classes: int) -> NDArray[Any]:

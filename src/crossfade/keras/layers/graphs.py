@@ -20,22 +20,29 @@ from crossfade.keras.layers.draws import Draws
 from crossfade.mixing.plan import Plan
 
 
-def in_tensorflow(array: Any) -> bool:
-    """Whether it is a tensor of a TensorFlow graph, such as those in `tf.data`, whatever the backend of Keras."""
+def in_tensorflow() -> bool:
+    """Whether TensorFlow is making a graph, such as those of `tf.data`, whatever the backend of Keras.
+
+    Not whether a batch is symbolic: one that the graph merely sees would be mixed once, and be a part of it.
+    """
     tf = sys.modules.get("tensorflow")
-    return tf is not None and bool(tf.is_symbolic_tensor(array))
+    return tf is not None and not tf.executing_eagerly()
 
 
-def in_jax(array: Any) -> bool:
-    """Whether JAX is tracing."""
+def in_jax(*arrays: Any) -> bool:
+    """Whether JAX is tracing: the arrays, or what only sees them, which shows in what JAX makes of a constant."""
     jax = sys.modules.get("jax")
-    return jax is not None and isinstance(array, jax.core.Tracer)
+    if jax is None:
+        return False
+    arrays = arrays if keras.backend.backend() != "jax" else (*arrays, jax.numpy.add(0, 0))
+    return any(isinstance(array, jax.core.Tracer) for array in arrays)
 
 
 def mix_in_tensorflow(draws: Draws, images: Any, labels: Any, layout: Layout, *, paired: bool) -> tuple[Any, Any]:
     """In a graph: by the fused kernels if it is one of `tf.data`, else on the device, where gradients pass through."""
     import tensorflow as tf
 
+    images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
     graph = tf.compat.v1.get_default_graph()
     _refuse_xla(graph)
     if keras.backend.backend() != "tensorflow" or _in_tf_data(graph):
@@ -48,6 +55,7 @@ def mix_in_jax(draws: Draws, images: Any, labels: Any, layout: Layout, *, paired
     import jax
     from jax.experimental import io_callback
 
+    images, labels = jax.numpy.asarray(images), jax.numpy.asarray(labels)
     rows, height, width = sizes(images.shape, layout)
     shape = (rows // 2 if paired else rows, height, width)
     outline = draws.outline(shape)

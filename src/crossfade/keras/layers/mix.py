@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.arrays.dispatch import Layout, mix_images
+from crossfade.arrays.dispatch import Layout, as_it_is, mix_images
 from crossfade.errors import ArrayError, ConfigError, LabelError
 from crossfade.keras.checks import check_policy
 from crossfade.keras.layers import graphs
@@ -37,6 +37,7 @@ def _uncompiled(method: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
+@as_it_is
 @keras.saving.register_keras_serializable(package="crossfade")
 class Mix(keras.layers.Layer):
     """Mixes batches of pictures and labels in training, and passes pictures through otherwise.
@@ -46,10 +47,12 @@ class Mix(keras.layers.Layer):
         keras.layers.Pipeline([keras.layers.RandomFlip(), mix])
         x, y = mix((x, y), training=True)                        # anywhere, within a compiled train step too
 
-    Chance is drawn on the host: the n-th plan of a layer is a function of (seed, n), whatever the backend. Of mapped
-    batches that are made in parallel it is not said which gets which plan; ``dataset.map(mix)`` without
-    `num_parallel_calls` is repeatable, and mixes by several threads all the same. Where a layer is saved with its
-    model's weights, so is n. TensorFlow compiled by XLA cannot call the host and is refused.
+    Chance is drawn on the host: the n-th plan of a layer is a function of (seed, n), whatever the backend; each worker
+    process draws others. Of mapped batches that are made in parallel it is not said which gets which plan;
+    ``dataset.map(mix)`` without `num_parallel_calls` is repeatable, and mixes by several threads all the same. A
+    ``cache()`` belongs before it: what is mixed first and cached then is the same in every epoch. Where a layer is
+    saved with its model's weights, so is n; elsewhere a training that goes on needs another seed. TensorFlow compiled
+    by XLA cannot call the host and is refused.
 
     Args:
         policy: what to mix, or its name: ``"cutmix:alpha=1.0"``.
@@ -131,6 +134,7 @@ class Mix(keras.layers.Layer):
         images, labels, packed = _unpack(data, labels)
         return packed(*self._mixed(images, labels, paired=False) if training else self._unmixed(images, labels))
 
+    @as_it_is
     @_uncompiled
     def pairs(self, first: Any, second: Any, training: bool | None = True) -> Any:
         """Mix two streams pair by pair: ``tf.data.Dataset.zip((a, b)).map(mix.pairs)``.
@@ -193,9 +197,9 @@ class Mix(keras.layers.Layer):
         if labels is None:
             raise _without_labels()
         _check_alike(images, labels)
-        if graphs.in_tensorflow(images) or graphs.in_tensorflow(labels):
+        if graphs.in_tensorflow():
             return graphs.mix_in_tensorflow(self._draws, images, labels, self.layout, paired=paired)
-        if graphs.in_jax(images) or graphs.in_jax(labels):
+        if graphs.in_jax(images, labels):
             return graphs.mix_in_jax(self._draws, images, labels, self.layout, paired=paired)
         rows, *size = graphs.sizes(images.shape, self.layout)
         batch = rows // 2 if paired else rows
@@ -206,7 +210,7 @@ class Mix(keras.layers.Layer):
         if labels is None:
             return _as_tensor(images), None
         _check_alike(images, labels)
-        if graphs.in_tensorflow(labels) or graphs.in_jax(labels):
+        if graphs.in_tensorflow() or graphs.in_jax(labels):
             return images, graphs.targets_of(self._draws, labels)
         return _as_tensor(images), _beside(images, self._draws.unmixed(_to_host(labels)))
 

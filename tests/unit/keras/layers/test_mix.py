@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import keras  # before TensorFlow: PyTorch does not load after it
 import numpy as np
@@ -110,6 +111,16 @@ def test_each_process_of_a_training_draws_its_own(monkeypatch):
         monkeypatch.setattr("crossfade.keras.layers.draws.rank", lambda rank=rank: rank)
         own += drawn(Mix("mixup", CLASSES), images, labels, 3)
     assert len(set(own)) == 6
+
+
+def test_each_worker_process_draws_its_own():
+    """A worker has a copy of the layer: those of an epoch, and the next epoch's, all begin with the same count."""
+    draws, own = Draws(cf.MixUp(), CLASSES, 0, 0.0), []
+    for _ in range(2):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            own.append(pool.submit(draws.draw, np.arange(3), (3, 2, 2)).result()[1])
+    own.append(draws.draw(np.arange(3), (3, 2, 2))[1])
+    assert len({targets.tobytes() for targets in own}) == 3
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "bfloat16", "float32"])
@@ -323,6 +334,14 @@ def test_threads_never_draw_a_plan_twice():
     assert len(set(targets)) == layer._draws.count == 200
 
 
+def test_tf_data_that_merely_sees_a_batch_is_not_frozen():
+    images, labels = batch()
+    for seen in ((images, labels), (tf.constant(images), tf.constant(labels))):
+        layer = Mix("mixup", CLASSES)
+        dataset = tf.data.Dataset.range(5).map(lambda _, layer=layer, seen=seen: layer(seen, training=True))
+        assert len({y.numpy().tobytes() for _, y in dataset}) == layer._draws.count == 5
+
+
 def test_keras_layers_before_it_may_cast_the_labels():
     """Keras' preprocessing casts all that passes through it in tf.data to the layer's dtype."""
     images, labels = batch()
@@ -358,6 +377,37 @@ def test_compiled_code_neither_freezes_chance_nor_is_compiled_again(policy):
         seen.add(targets.tobytes())
     assert len(seen) == 6
     assert len(traced) == (0 if BACKEND == "torch" else 1)  # torch.compile steps over the layer, which has no graph
+
+
+@pytest.mark.parametrize("kind", ["numpy", "tensor"])
+def test_compiled_code_that_merely_sees_a_batch_is_not_frozen(kind):
+    """It is a constant of the code, its plans are not."""
+    images, labels = lights()
+    seen, layer = (images, labels) if kind == "numpy" else tensors(images, labels), Mix("mixup", 8)
+    step = compiled(lambda scale: [part * scale for part in layer(tuple(seen), training=True)], [])
+    for n in range(1, 6):
+        mixed, targets = (as_numpy(part) for part in step(*tensors(np.float32(1))))
+        np.testing.assert_allclose(mixed.mean(axis=(1, 2)), targets, atol=1e-6)
+        assert layer._draws.count == n
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="AutoGraph rewrites functions of TensorFlow's graphs only")
+def test_autograph_leaves_it_as_it_is(monkeypatch):
+    """Rewriting it takes seconds."""
+    callers = []
+
+    def mix(draws, images, labels, *given, **options):
+        callers.append(sys._getframe(1).f_code.co_filename)
+        return images, labels
+
+    monkeypatch.setattr("crossfade.keras.layers.graphs.mix_in_tensorflow", mix)
+    layer = Mix("mixup", CLASSES)
+
+    def both(x, y):
+        return layer((x, y), training=True), layer.pairs((x, y), (x, y))
+
+    tf.function(both)(*tensors(*batch()))
+    assert [caller.endswith("mix.py") for caller in callers] == [True, True]
 
 
 def test_compiled_code_takes_the_ragged_last_batch():
