@@ -248,8 +248,9 @@ def test_epochs_of_some_steps_count_what_they_saw(tmp_path: Path) -> None:
 def test_a_metric_of_each_class_is_recorded(tmp_path: Path) -> None:
     model = softmax_net()
     model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score(average=None)])
-    fit(model, RunRecorder(tmp_path / "run", data=dataset(), validation_data=held_out()), epochs=1)
+    fit(model, RunRecorder(tmp_path / "run", data=dataset(cf.MixUp(0.4)), validation_data=held_out()), epochs=1)
     assert len(lines(tmp_path / "run")[0]["logs"]["f1_score"]) == 3
+    assert "weighed by labels" not in (tmp_path / "run" / "report.html").read_text()  # no such curve was recorded
 
 
 def test_one_recorder_keeps_one_training(tmp_path: Path) -> None:
