@@ -101,8 +101,8 @@ class LossHistory(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Undo the mean."""
-        done, mean = batch + 1, float((logs or {}).get("loss", np.nan))
-        before = self._batches
+        before, mean = self._batches, float((logs or {}).get("loss", np.nan))
+        done = before + self.model.steps_per_execution  # what `batch` counts is another thing in older versions
         self.losses.append((done * mean - before * self._mean) / (done - before))
         self._mean, self._batches = mean, done
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 
 from crossfade.errors import ConfigError, DataError, TrainingError
-from crossfade.experiments.comparison import Design, check_fair, is_finished, run_folder, summarise
+from crossfade.experiments.comparison import Design, check_fair, run_folder, summarise
 from crossfade.keras.checks import check_policy
 from crossfade.keras.datasets.arrays import ArrayDataset
 from crossfade.keras.datasets.base import MixedDataset
@@ -72,7 +72,8 @@ def compare(
         arms: ways to mix as the command line writes them, or {name: policy}, None for no mixing.
         seeds: of first weights, order, augmentation and mixing; a number stands for 0 to it.
         validation_data, test_data, metric, choose, probabilities, batch_size, weights: as of `RunRecorder`. Arms are
-            judged on the validation data by their last epoch, or on the test data by the best on validation.
+            judged on the validation data by their last epoch, or on the test data by the best on validation. Arrays
+            `data` are trained on in batches of that size, too.
         epochs: of each training.
         out: folder of the comparison, which `crossfade report` reads.
         callbacks: called before each training with (arm, seed); gives the callbacks of that training. They may follow
@@ -86,8 +87,9 @@ def compare(
 
     Raises:
         ConfigError: arms, seeds or options that make no sense; a model that is not compiled, or not new; one that
-            takes class numbers; a comparison in the folder that is another one.
-        DataError: data that mixes already.
+            takes class numbers, or has other outputs than there are targets; a comparison in the folder that is
+            another one.
+        DataError: data that mixes already; other pictures than those of the comparison in the folder.
         TrainingError: weights that could not be made the same.
     """
     policies = _policies(arms)
@@ -165,10 +167,14 @@ class _Comparing:
 
     def _write_head(self, model: keras.Model) -> None:
         facts = self._facts
-        names = facts.names(self.data.num_classes)
         record.write_json(self.folder / "command.json", command(facts))
-        record.write_json(self.folder / "data.json", facts.described(names))
+        record.write_json(self.folder / "data.json", self._described)
+        names = facts.names(self.data.num_classes)
         record.write_head(self.folder, facts.parts(), self._table(model), environment(model), names)
+
+    @property
+    def _described(self) -> dict[str, Any]:
+        return self._facts.described(self._facts.names(self.data.num_classes))
 
     @property
     def _facts(self) -> Facts:
@@ -178,8 +184,10 @@ class _Comparing:
         """What all trainings have in common, and what they differ in."""
         policies = {arm: told_policy(policy) for arm, policy in self.policies.items() if policy is not None}
         several = {"arm": list(self.design.arms), "seeds": list(self.design.seeds), "policies": policies}
+        part = "val" if self.options["test_data"] is None else "test"
+        judged = {"metric": self.options["metric"], "choose": self.options["choose"], "judged": part}
         common = self._facts.settings(model, self.epochs, {"model": self.maker.name or model.name})
-        return {**common, "mix": None, "seed": None, "metric": self.options["metric"], **several}
+        return {**common, "mix": None, "seed": None, **judged, **several}
 
     def _check_same(self, model: keras.Model) -> None:
         """Raise unless the comparison in the folder is this one."""
@@ -191,13 +199,17 @@ class _Comparing:
                 f"compare: a comparison goes on with the options it began with. Got {', '.join(odd[:5])} in "
                 f"{self.folder}. Leave them, or compare into another folder."
             )
+        if record.json_table(self.folder / "data.json") != record.plain(self._described):
+            raise DataError(
+                "compare: a comparison goes on with the pictures it began with. Got others than data.json in "
+                f"{self.folder} tells of. Pass the same, or compare into another folder."
+            )
 
     def _told(self, summary: dict[str, Any]) -> dict[str, Any]:
         from crossfade.report import summary_table, write_report
 
         page = write_report(self.folder)
         self._say(f"\n{summary_table(summary)}\npage: {page}")
-        assert is_finished(self.folder, self.design.arms, self.design.seeds)
         return summary
 
     def _say(self, words: str) -> None:

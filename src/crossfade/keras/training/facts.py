@@ -40,11 +40,6 @@ class Facts:
     class_names: Sequence[str] | None = None
 
     @property
-    def pictures(self) -> int | None:
-        """Training pictures in an epoch, where that is known."""
-        return self.train.n if isinstance(self.train, MixedDataset) else _length(self.train)
-
-    @property
     def root(self) -> Path | None:
         """The folder of the training pictures."""
         return self.train.directory if isinstance(self.train, ImageFolder) else None
@@ -89,16 +84,23 @@ class Facts:
             **record.plain(more),
         }
 
-    def lambdas(self, steps: int | None) -> list[NDArray[np.float64]]:
-        """What each sample keeps of itself in the epoch that comes, batch by batch; of data of ours alone.
+    @property
+    def place(self) -> int:
+        """Of the first batch of the epoch that the training data shows, among those of all epochs."""
+        return self.train.epoch * len(self.train) if isinstance(self.train, MixedDataset) else 0
+
+    def lambdas(self, place: int, steps: int) -> list[NDArray[np.float64]]:
+        """What each sample keeps of itself, batch by batch; of data of ours alone.
 
         Args:
-            steps: of the epoch, where they are not all.
+            place: of the first batch, among those of all epochs.
+            steps: so many batches from there on.
         """
         if not isinstance(self.train, MixedDataset):
             return []
-        plans = (self.train.plan(step) for step in range(min(steps or len(self.train), len(self.train))))
-        paired = self.train.source.feed.paired  # then partners stand behind the samples
+        source = self.train.source
+        plans = (source.plan(*divmod(at, len(self.train))) for at in range(place, place + steps))
+        paired = source.feed.paired  # then partners stand behind the samples
         return [plan.lam[: len(plan) // 2] if paired else plan.lam for plan in plans]
 
     def _of_data(self) -> dict[str, Any]:
@@ -166,10 +168,6 @@ def labels_of(data: Any) -> NDArray[np.int64] | None:
 
 def _is_pair(data: Any) -> bool:
     return isinstance(data, tuple) and len(data) == 2
-
-
-def _length(data: Any) -> int | None:
-    return len(data[0]) if _is_pair(data) else None
 
 
 def _side(data: MixedDataset) -> Any:

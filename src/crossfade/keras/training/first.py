@@ -37,7 +37,7 @@ class Maker:
         """A model with all its weights, for batches of `data`.
 
         Raises:
-            ConfigError: it is no model, not compiled, not new, or takes class numbers where targets are mixed.
+            ConfigError: it is no model, not compiled, not new, or takes other targets than the data gives.
         """
         model = self._build()
         if not isinstance(model, keras.Model) or not model.compiled:
@@ -49,7 +49,7 @@ class Maker:
             model(keras.ops.convert_to_tensor(data[0][0][:1]))
         for weight in model.weights:
             self._check_new("weight", weight)
-        _check_loss(model, data)
+        _check_targets(model, data)
         for part in (model, model.optimizer, *model.weights):
             self._before[id(part)] = weakref.ref(part)
         return model
@@ -64,12 +64,18 @@ class Maker:
             )
 
 
-def _check_loss(model: keras.Model, data: MixedDataset) -> None:
+def _check_targets(model: keras.Model, data: MixedDataset) -> None:
     name = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
     if "sparse" in str(name).lower() and data.class_mode != "sparse":
         raise ConfigError(
             f"compare: mixed targets are the weights of all classes, and {name} takes class numbers. "
             "Compile the model with categorical_crossentropy."
+        )
+    given, wanted = getattr(model, "output_shape", None), data[0][1].shape[1:]
+    if isinstance(given, tuple) and data.class_mode != "sparse" and tuple(given[1:]) != wanted:
+        raise ConfigError(
+            f"compare: a model has one output for each target. Got outputs {tuple(given[1:])} for targets {wanted}. "
+            'Pass class_mode="binary" to the data set of a single sigmoid, num_classes= to one that lacks a class.'
         )
 
 

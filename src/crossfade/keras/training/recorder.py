@@ -114,12 +114,16 @@ class RunRecorder(keras.callbacks.Callback):
         self._seconds = 0.0  # of the epochs before
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Open the folder before the first epoch; see how the epoch will be mixed."""
+        """Open the folder before the first epoch."""
         if not self._is_open:
             self._open(epoch)
-            self._is_open = True
-        self._drawn = self._facts.lambdas(self.params.get("steps"))
+            self._is_open, self._place = True, self._facts.place
+        self._steps = 0
         self._begun, self._trained = time.perf_counter(), None
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Count: an epoch of `steps_per_epoch` is not one of the data."""
+        self._steps += self.model.steps_per_execution
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Keras validates: the training of this epoch has ended."""
@@ -131,7 +135,12 @@ class RunRecorder(keras.callbacks.Callback):
         seconds = (self._trained or time.perf_counter()) - self._begun
         self._named = self._val.named_by(self.model, self._probabilities)
         scores = self._named.scores()
+        steps = min(self._steps, self.params.get("steps") or self._steps)  # the last execution may take fewer
+        drawn = self._facts.lambdas(self._place, steps)
+        self._place += steps
         line = self._line(epoch, logs, scores, seconds)
+        if drawn:
+            line["images_per_second"] = sum(map(len, drawn)) / seconds
         self._lines.append(line)
         record.append_line(self.folder / "metrics.jsonl", line)
         is_best = self._see(line)
@@ -139,9 +148,9 @@ class RunRecorder(keras.callbacks.Callback):
             save_weights(self.model, self._path("last"))
             if is_best:
                 save_weights(self.model, self._path("best"))
-        for lam in self._drawn:
+        for lam in drawn:
             self._lambdas.add(lam)
-        if self._drawn:
+        if drawn:
             record.write_json(self.folder / "lambda.json", self._lambdas.as_dict())
         for name, value in scores.items():
             logs.setdefault(f"val_{name}", value)
@@ -160,6 +169,8 @@ class RunRecorder(keras.callbacks.Callback):
     # ---------------------------------------------------------------------------------------------------------- opening
 
     def _open(self, epoch: int) -> None:
+        if not self._lines and self._resume and record.has_begun(self.folder):
+            self._take_up()
         if self._lines and epoch != self._lines[-1]["epoch"]:
             raise ConfigError(
                 f"RunRecorder: a run folder holds one training. Got epoch {epoch + 1} after epoch "
@@ -169,14 +180,13 @@ class RunRecorder(keras.callbacks.Callback):
         if self._lines:
             remove(self.folder / "summary.json")
             self._seconds = sum(line["seconds"] for line in self._lines)
-        elif self._resume and record.has_begun(self.folder):
-            self._take_up(epoch)
         else:
             self._begin()
 
     def _begin(self) -> None:
         """The head of a new run."""
-        record.make_folder(self.folder, force=self._force)
+        # Where there is a run to resume it ends up here if it was stopped in its first epoch.
+        record.make_folder(self.folder, force=self._force or self._resume)
         self._initial_weights = weights_digest(self.model)
         asked = {**command(self._facts), "initial_weights": self._initial_weights}
         record.write_json(self.folder / "command.json", asked)
@@ -187,15 +197,13 @@ class RunRecorder(keras.callbacks.Callback):
         record.write_head(self.folder, self._facts.parts(), settings, environment(self.model), names)
         write_first_pictures(self.folder, self._facts.train, len(names))
 
-    def _take_up(self, epoch: int) -> None:
-        """The epochs of an earlier run in the folder, up to the one that comes now."""
-        self._lines = [line for line in record.read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= epoch]
-        record.write_lines(self.folder / "metrics.jsonl", self._lines)
-        remove(self.folder / "summary.json")
+    def _take_up(self) -> None:
+        """The epochs of an earlier run in the folder."""
+        self._lines = record.read_lines(self.folder / "metrics.jsonl")
+        record.write_lines(self.folder / "metrics.jsonl", self._lines)  # without a last line that was cut off
         for line in self._lines:
             line["val"] = {name: math.nan if value is None else value for name, value in line["val"].items()}
             self._see(line)
-        self._seconds = sum(line["seconds"] for line in self._lines)
         self._initial_weights = str(record.json_table(self.folder / "command.json").get("initial_weights", ""))
         if drawn := record.json_table(self.folder / "lambda.json"):
             self._lambdas = record.LambdaHistogram.restored(drawn)
@@ -209,22 +217,20 @@ class RunRecorder(keras.callbacks.Callback):
     # --------------------------------------------------------------------------------------------------------- an epoch
 
     def _line(self, epoch: int, logs: Mapping[str, Any], scores: Mapping[str, float], seconds: float) -> dict[str, Any]:
-        plain = {name: float(value) for name, value in logs.items()}
+        plain = {name: np.asarray(keras.ops.convert_to_numpy(value), float).tolist() for name, value in logs.items()}
         train = {"loss": plain.get("loss", math.nan)}
         if (hit := self._hit(plain)) is not None:
             train["accuracy_by_label_weight"] = hit
-        pictures = self._facts.pictures
         return {
             "epoch": epoch + 1,
             "train": train,
             "val": {"loss": plain.get("val_loss", scores["log_loss"]), **scores},
             "lr": rate_of(self.model.optimizer),
             "seconds": seconds,
-            **({} if pictures is None else {"images_per_second": pictures / seconds}),
             "logs": plain,
         }
 
-    def _hit(self, logs: Mapping[str, float]) -> float | None:
+    def _hit(self, logs: Mapping[str, Any]) -> float | None:
         """The label weight that was hit in training: `MixedAccuracy`, or of unmixed pictures any accuracy."""
         names = ["mixed_accuracy"]
         if isinstance(self._facts.train, MixedDataset) and not self._facts.train.mixes:

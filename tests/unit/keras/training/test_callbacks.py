@@ -125,6 +125,15 @@ class TestLossHistory:
         mean = np.mean(own[:3])
         assert history.losses[3] == pytest.approx(mean + 4 * 6 / 30 * (own[3] - mean), abs=1e-5)  # drawn to the mean
 
+    @pytest.mark.skipif(keras.config.backend() == "torch", reason="takes one step at a time")
+    def test_several_steps_at_once_have_the_mean_of_their_losses(self) -> None:
+        model, history = softmax_model(rate=0.0), LossHistory()
+        model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy", steps_per_execution=2)
+        y = labels_of(3)[:24]
+        model.fit(X[:24], y, epochs=1, batch_size=6, shuffle=False, verbose=0, callbacks=[history])
+        own = [model.evaluate(X[i : i + 12], y[i : i + 12], verbose=0) for i in (0, 12)]
+        assert history.losses == pytest.approx(own, abs=1e-5)
+
     def test_epochs_and_rates_are_kept(self) -> None:
         history = LossHistory()
         logs = fit(softmax_model(), labels_of(3), [HalveEvery(1, 0.2), history], epochs=3, validation_split=0.2)

@@ -15,7 +15,7 @@ from keras import layers
 import crossfade as cf
 from crossfade.errors import ConfigError, DataError, TrainingError
 from crossfade.keras import ArrayDataset, ImageFolder, compare
-from tests.unit.keras.small import pictures, softmax_net
+from tests.unit.keras.small import head_net, pictures, softmax_net
 
 X, Y = pictures()
 X_VAL, Y_VAL = pictures(21, seed=1)
@@ -192,6 +192,36 @@ def test_a_network_that_is_another_at_each_call(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="the same network at every call"):
         run(tmp_path / "c", build)
+
+
+def test_what_is_finished_is_not_held_against_what_is_judged_otherwise(tmp_path: Path) -> None:
+    run(tmp_path / "c")
+    for options, error, words in (
+        ({"choose": "best"}, ConfigError, "choose 'best' for None"),
+        ({"test_data": HELD_OUT, "choose": "last"}, ConfigError, "judged 'test' for 'val'"),
+        ({"data": ArrayDataset(X[:30], Y[:30], 16)}, DataError, "the pictures it began with"),
+        ({"validation_data": (X_VAL[:9], Y_VAL[:9])}, DataError, "the pictures it began with"),
+    ):
+        with pytest.raises(error, match=words):
+            run(tmp_path / "c", resume=True, **options)
+
+
+def test_a_comparison_of_a_folder_is_known_again(finished: tuple[Path, dict], corners: Path) -> None:
+    folder, summary = finished
+    options = {"image_size": 8, "validation_split": 0.3}
+    train = ImageFolder(corners, subset="training", augment="light", **options)
+    held_out = ImageFolder(corners, subset="validation", **options)
+    arms = {"none": None, "cutmix": "cutmix", "either": cf.OneOf([cf.MixUp(0.4), cf.CutMix(1.0)])}
+    assert run(folder, data=train, arms=arms, seeds=2, validation_data=held_out, resume=True) == summary
+
+
+def test_one_sigmoid_for_targets_of_two_columns(tmp_path: Path) -> None:
+    def build() -> keras.Model:
+        return head_net(1, "sigmoid", "binary_crossentropy")
+
+    with pytest.raises(ConfigError, match=r"Got outputs \(1,\) for targets \(2,\).*class_mode=\"binary\""):
+        run(tmp_path / "c", build, (X, Y % 2))
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import crossfade as cf
 from crossfade.cli import main
 from crossfade.errors import ConfigError, DataError
 from crossfade.keras import ArrayDataset, ImageFolder, MixedAccuracy, RunRecorder
-from crossfade.keras.training.weights import drawn_from
+from crossfade.keras.training.weights import drawn_from, weights_digest
 from crossfade.report import write_report
 from crossfade.training.metrics import scores
 from tests.unit.keras.small import head_net, pictures, softmax_net
@@ -209,6 +209,48 @@ def test_a_training_that_was_stopped_is_gone_on_with(tmp_path: Path) -> None:
     assert second.summary["best_epoch"] == 1 + accuracies.index(max(accuracies))
     assert second.summary["initial_weights"] == stored(tmp_path / "run", "command.json")["initial_weights"]
     assert stored(tmp_path / "run", "lambda.json")["total"] == 4 * 40
+
+
+def test_a_run_goes_on_where_it_was_and_nowhere_else(tmp_path: Path) -> None:
+    fit(softmax_net(), RunRecorder(tmp_path / "run", data=dataset(), validation_data=held_out()), epochs=3)
+    for epoch in (0, 2, 5):
+        recorder = RunRecorder(tmp_path / "run", data=dataset(), validation_data=held_out(), resume=True)
+        with pytest.raises(ConfigError, match=rf"Got epoch {epoch + 1} after epoch 3 .* initial_epoch=3"):
+            fit(softmax_net(), recorder, epochs=7, initial_epoch=epoch)
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == [1, 2, 3]
+
+
+def test_a_run_that_was_stopped_in_its_first_epoch_begins_anew(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(softmax_net(), RunRecorder(tmp_path / "run", data=dataset(), validation_data=held_out()), Stop(0))
+    recorder, model = (
+        RunRecorder(tmp_path / "run", data=dataset(), validation_data=held_out(), resume=True),
+        softmax_net(),
+    )
+    first = weights_digest(model)
+    fit(model, recorder, epochs=1)
+    assert recorder.summary["initial_weights"] == stored(tmp_path / "run", "command.json")["initial_weights"] == first
+
+
+def test_epochs_of_some_steps_count_what_they_saw(tmp_path: Path) -> None:
+    data = dataset(cf.MixUp(0.4), batch_size=8)  # 5 batches
+    recorder = RunRecorder(tmp_path / "run", data=data, validation_data=held_out(), page=False)
+    fit(softmax_net(), recorder, epochs=2, steps_per_epoch=2)
+    assert [line["images_per_second"] * line["seconds"] for line in lines(tmp_path / "run")] == pytest.approx([16, 16])
+    data.set_epoch(0)
+    lam = np.concatenate([data.plan(step).lam for step in range(4)])
+    assert (
+        stored(tmp_path / "run", "lambda.json")["counts"]
+        == np.histogram(lam[lam < 1], np.linspace(0, 1, 51))[0].tolist()
+    )
+
+
+def test_a_metric_of_each_class_is_recorded(tmp_path: Path) -> None:
+    model = softmax_net()
+    model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score(average=None)])
+    fit(model, RunRecorder(tmp_path / "run", data=dataset(cf.MixUp(0.4)), validation_data=held_out()), epochs=1)
+    assert len(lines(tmp_path / "run")[0]["logs"]["f1_score"]) == 3
+    assert "weighed by labels" not in (tmp_path / "run" / "report.html").read_text()  # no such curve was recorded
 
 
 def test_one_recorder_keeps_one_training(tmp_path: Path) -> None:
