@@ -7,7 +7,13 @@ RUN    := $(BIN)/python -m
 
 # The oldest Keras 3 and JAX that pyproject.toml states; TensorFlow and PyTorch are those of constraints.txt.
 OLDEST := keras==3.8.0 jax==0.5.3 jaxlib==0.5.3
+BESIDE := $(CURDIR)/$(VENV)/keras-oldest
 DOOR   := tests/unit/keras
+
+# Two backends at once, the output of each by itself where make can; one thread each, as two would wait for each other.
+TWO    = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+ALONE  := OMP_NUM_THREADS=1 $(RUN)
+QUIET  := -q -p no:cacheprovider
 
 .PHONY: help demo test test-keras-oldest check bench slow results clean
 help:
@@ -23,12 +29,17 @@ demo: .venv/.stamps/workbench
 
 test: .venv/.stamps/dev
 	$(RUN) pytest
-	for backend in jax tensorflow; do KERAS_BACKEND=$$backend $(RUN) pytest $(DOOR) || exit; done
+	$(TWO) test-on-jax test-on-tensorflow
 
 test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
-	export PYTHONPATH=$(CURDIR)/$(VENV)/keras-oldest; \
-	$(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__" || exit; \
-	for backend in torch jax tensorflow; do KERAS_BACKEND=$$backend $(RUN) pytest $(DOOR) || exit; done
+	@PYTHONPATH=$(BESIDE) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__"
+	$(TWO) test-oldest-on-torch test-oldest-on-jax test-oldest-on-tensorflow
+
+test-on-%: .venv/.stamps/dev
+	KERAS_BACKEND=$* $(ALONE) pytest $(QUIET) $(DOOR)
+
+test-oldest-on-%: .venv/.stamps/keras-oldest
+	PYTHONPATH=$(BESIDE) KERAS_BACKEND=$* $(ALONE) pytest $(QUIET) $(DOOR)
 
 check: .venv/.stamps/dev
 	$(BIN)/ruff check .
@@ -65,8 +76,8 @@ endef
 
 # Beside the environment, without their dependencies, which are those of .[dev].
 .venv/.stamps/keras-oldest: Makefile | .venv/.stamps/dev
-	@rm -rf $(VENV)/keras-oldest
-	$(call install,--no-deps --target $(VENV)/keras-oldest $(OLDEST))
+	@rm -rf $(BESIDE)
+	$(call install,--no-deps --target $(BESIDE) $(OLDEST))
 	@touch $@
 
 clean:

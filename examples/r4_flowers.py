@@ -24,11 +24,10 @@ import keras
 import numpy as np
 from keras import layers
 from matplotlib.figure import Figure
-from PIL import Image
 
 from crossfade import augment_images
 from crossfade.arrays.augment import Colour
-from crossfade.data.fit import fit_square
+from crossfade.data import load_picture
 from crossfade.keras import HalveEvery, ImageFolder, LossHistory, RocAuc
 from crossfade.report.lines import Line, lines_figure, of_epochs
 from crossfade.report.sheets import Normalised, channel_sheet, normalisation_sheet, titled_sheet
@@ -66,22 +65,21 @@ def main() -> None:
     def model(rate: float = RATES[0]) -> keras.Model:
         return compiled(network(), rate, initial)
 
-    figures(read(first_of_last_class(train), given.data), given.out)
+    figures(rose(train), given.out)
     ablation(model(), few)
     overfit(model(), few, given)
     rates([model(rate) for rate in RATES], train, given)
     decay(model(), few, given)
     best = final(model(), augmented, validation, given)
-    predict(best, validation, given)
+    predict(best, validation)
     print(f"\nFigures and weights: {given.out}")
 
 
 # --------------------------------------------------------------------------------------------------------- 1. figures
 
 
-def figures(picture: np.ndarray, out: Path) -> None:
+def figures(batch: np.ndarray, out: Path) -> None:
     """One picture, and what becomes of it."""
-    batch = picture[None]
     drawn = {
         "channels": channels(batch),
         "morphology": shapes(batch),
@@ -200,23 +198,21 @@ def final(
     return model
 
 
-def predict(model: keras.Model, validation: ImageFolder, given: argparse.Namespace) -> None:
-    """The probabilities of one picture that the network was not trained on."""
-    picture = read(first_of_last_class(validation), given.data)
-    probabilities = model.predict(picture[None].astype("float32") / 255, verbose=0)[0]
+def predict(model: keras.Model, validation: ImageFolder) -> None:
+    """The probabilities of one picture that the network was not trained on; and how it does with all of its class."""
+    probabilities = model.predict(rose(validation).astype("float32") / 255, verbose=0)[0]
     names = validation.class_names
     said = ", ".join(f"{name} {100 * p:.1f} %" for name, p in zip(names, probabilities, strict=True))
     print(f"7. Prediction of a {names[-1]}: {said}, so a {names[int(np.argmax(probabilities))]}")
+    of_last = validation.classes == len(names) - 1
+    hits = model.predict(validation, verbose=0).argmax(axis=1)[of_last] == len(names) - 1
+    print(f"   Of {len(hits)} of class {names[-1]}, {int(hits.sum())} are recognised")
 
 
-def first_of_last_class(pictures: ImageFolder) -> str:
-    """A rose: its file in the folder."""
-    return pictures.filenames[int(np.argmax(pictures.classes))]
-
-
-def read(name: str, folder: Path) -> np.ndarray:
-    """The centre of a picture: (100, 100, 3) uint8."""
-    return fit_square(np.asarray(Image.open(folder / name).convert("RGB")), SIDE, "drop")
+def rose(pictures: ImageFolder) -> np.ndarray:
+    """The first picture of the last class, as batches hold it: (1, 100, 100, 3) uint8."""
+    name = pictures.filenames[int(np.argmax(pictures.classes))]
+    return load_picture(pictures.directory / name, size=SIDE, fit="drop")[None]
 
 
 # ------------------------------------------------------------------------------------------------------------ network

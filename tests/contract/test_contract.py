@@ -10,7 +10,10 @@ from tests.contract.broken import CAUGHT_BY
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param(each, marks=[pytest.mark.slow] if each.compiles else [], id=each.name) for each in BACKENDS],
+)
 def test_backend_keeps_the_rule(backend, rule):
     with backend.active():
         rule(backend)

@@ -74,9 +74,11 @@ def check_masks(who: str, masks: Any, plan: Plan, layout: Layout | None) -> None
         )
 
 
-def check_augment(who: str, drawn: DrawnAugmentation, batch: int | None) -> None:
+def check_augment(who: str, backend: Backend, drawn: DrawnAugmentation, batch: int | None) -> None:
     """Refuse what cannot have been drawn for these samples."""
     known = isinstance(drawn.matrix, np.ndarray)
+    if not known and not backend.TRACES:
+        raise ArrayError(f"{who}: augment must be in NumPy arrays. Got {type(drawn.matrix).__name__}.")
     shapes = shape_of(drawn.matrix), shape_of(drawn.colours), shape_of(drawn.amounts)
     rows, entries, step = shapes[0][:1], shapes[0][1:], shapes[1][1:]
     if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
@@ -30,7 +30,16 @@ from crossfade.errors import ArrayError
 from crossfade.mixing.plan import Plan
 from crossfade.mixing.policy import Policy, check_fraction
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+def as_it_is(function: Function) -> Function:
+    """Keep TensorFlow's AutoGraph from rewriting a function, which takes seconds and gives its errors another type."""
+    function.autograph_info__ = {}  # type: ignore[attr-defined]  # what `tf.autograph.experimental.do_not_convert` sets
+    return function
+
+
+@as_it_is
 def apply(
     policy: Policy,
     images: Any,
@@ -63,6 +72,7 @@ def apply(
     return mix_images(images, plan, layout=layout), mix_targets(labels, plan, num_classes=num_classes)
 
 
+@as_it_is
 def mix_images(images: Any, plan: Plan, *, layout: Layout | None = None, out: Any = None) -> Any:
     """Mix a batch of images as the plan says.
 
@@ -92,6 +102,7 @@ def mix_images(images: Any, plan: Plan, *, layout: Layout | None = None, out: An
     return backend.mix_images(images, plan, layout, out)
 
 
+@as_it_is
 def render(
     images: Any,
     plan: Plan,
@@ -129,11 +140,12 @@ def render(
     scale, shift = affine(mean, std, images.shape[1 if layout == "NCHW" else 3])
     check_out("render", backend, images, out, "float32")
     if augment is not None:
-        check_augment("render", augment, plan.shape[0])
+        check_augment("render", backend, augment, plan.shape[0])
         images = backend.augment(images, augment, layout)
     return backend.render(images, plan, scale, shift, layout, out)
 
 
+@as_it_is
 def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "NHWC") -> Any:
     """Warp and recolour each picture of a batch as it was drawn; `crossfade.vision.augment` draws.
 
@@ -157,10 +169,11 @@ def augment_images(images: Any, drawn: DrawnAugmentation, *, layout: Layout = "N
         raise ArrayError(f"augment_images: images must be uint8. Got {backend.dtype_name(images)}.")
     if layout not in get_args(Layout):
         raise ArrayError(f'augment_images: layout must be "NCHW" or "NHWC". Got {layout!r}.')
-    check_augment("augment_images", drawn, shape_of(images)[0])
+    check_augment("augment_images", backend, drawn, shape_of(images)[0])
     return backend.augment(images, drawn, layout)
 
 
+@as_it_is
 def mix_targets(labels: Any, plan: Plan, *, num_classes: int | None = None, smoothing: float = 0.0) -> Any:
     """Mix labels as the plan says, each by the weight of its layer.
 
@@ -219,6 +232,7 @@ def mixed_loss(loss_fn: Callable[[Any, Any], Any], logits: Any, labels: Any, pla
     return backend.mean(total)
 
 
+@as_it_is
 def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
     """The share of label weight that the predictions hit: 0..1.
 
@@ -244,6 +258,7 @@ def mixed_accuracy(logits: Any, labels: Any, plan: Plan) -> Any:
     return backend.mean(hits)
 
 
+@as_it_is
 def mix_masks(masks: Any, plan: Plan, *, layout: Layout | None = None) -> Any:
     """Mix segmentation masks by the very same plan; class ids stay class ids.
 

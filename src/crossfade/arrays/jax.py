@@ -53,6 +53,11 @@ class JaxOps:
     def put(self, values: Array, indices: Array, new: Array) -> Array:
         return values.at[indices].set(new)
 
+    def blend(self, below: Array, above: Array, a: Array, shown: Array) -> Array:
+        # One product only: of two, XLA rounds the one or the other, as the layout happens to be.
+        above = jnp.where(shown, above, 0)
+        return jnp.where(a == 1, above, jnp.where(a == 0, below, below + a * (above - below)))
+
     def only_if(self, condition: Array, change: Callable[[Array], Array], values: Array) -> Array:
         return jax.lax.cond(condition, change, lambda same: same, values)
 
@@ -225,4 +230,4 @@ def _on_this_host(array: Array) -> bool:
 
 def _beside(result: NDArray[Any], images: Array) -> Array:
     """The result as an array of JAX, placed as the images are."""
-    return jax.device_put(result, images.sharding if images.committed else None, may_alias=True)
+    return jax.device_put(result, images.sharding if images.committed else None)

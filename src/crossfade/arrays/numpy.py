@@ -30,7 +30,7 @@ class NumpyOps:
     """`crossfade.arrays.ops.Ops`."""
 
     def __init__(self) -> None:
-        self.where, self.any, self.clip, self.round, self.floor = np.where, np.any, np.clip, np.rint, np.floor
+        self.where, self.clip, self.round, self.floor = np.where, np.clip, np.rint, np.floor
         self.reshape, self.sum, self.amin, self.amax = np.reshape, np.sum, np.amin, np.amax
 
     def wide(self) -> str:
@@ -61,8 +61,11 @@ class NumpyOps:
         values[indices] = new
         return values
 
-    def only_if(self, condition: Any, change: Callable[[Array], Array], values: Array) -> Array:
-        return change(values) if condition else values
+    def blend(self, below: Array, above: Array, a: Array, shown: Array) -> Array:
+        above = np.where(shown, above, 0)
+        with np.errstate(invalid="ignore"):
+            blend = (1 - a) * below + a * above
+        return np.where(a == 1, above, np.where(a == 0, below, blend))
 
     def roll(self, pictures: Array, down: int, right: int) -> Array:
         return np.roll(pictures, (down, right), (1, 2))
@@ -330,11 +333,8 @@ def _stacked(images: Array, plan: Plan, i: int) -> Array:
         top, left, bottom, right = plan.box[i, k]
         below = mixed[top:bottom, left:right]
         above = images[plan.source[i, k], top:bottom, left:right].astype(precision)
-        above = above if plan.source[i, k] >= 0 else np.zeros_like(above)
         opacity: Array = np.full((1, 1, 1), plan.opacity[i, k], precision)
         if plan.mask is not None and k == 1:
             opacity = opacity * plan.mask[i, top:bottom, left:right, None].astype(precision)
-        with np.errstate(invalid="ignore"):
-            blend = (1 - opacity) * below + opacity * above
-        below[...] = np.where(opacity == 1, above, np.where(opacity == 0, below, blend))
+        below[...] = OPS.blend(below, above, opacity, plan.source[i, k] >= 0)
     return mixed

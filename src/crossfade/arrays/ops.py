@@ -46,10 +46,14 @@ class Ops(Protocol):
         """One or the other."""
 
     def any(self, conditions: Any) -> Any:
-        """Whether one of all holds."""
+        """Whether one of all holds; needed where functions are traced."""
 
     def only_if(self, condition: Any, change: Callable[[Any], Any], values: Any) -> Any:
-        """``change(values)`` if the condition holds, else `values`; nothing is computed in vain."""
+        """``change(values)`` if the condition holds, else `values`, computing nothing in vain; needed likewise."""
+
+    def blend(self, below: Any, above: Any, a: Any, shown: Any) -> Any:
+        """``(1 - a) below + a above``, black for `above` where not `shown`; what an `a` of 0 or 1 hides does not count,
+        be it infinite."""  # noqa: D209
 
     def clip(self, values: Any, low: int, high: int) -> Any:
         """Nothing below `low` or above `high`."""

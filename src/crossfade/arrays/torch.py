@@ -6,7 +6,7 @@ needs a gradient) the plan's few numbers travel to the device and its boxes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from crossfade.arrays import numpy as host
+from crossfade.arrays import whole
 from crossfade.arrays.augment import DrawnAugmentation
 from crossfade.arrays.augment import augment as augment_batch
 from crossfade.arrays.backend import Layout
@@ -31,8 +32,7 @@ class TorchOps:
     """`crossfade.arrays.ops.Ops`."""
 
     def __init__(self) -> None:
-        self.where, self.any, self.clip = torch.where, torch.any, torch.clip
-        self.round, self.floor = torch.round, torch.floor
+        self.where, self.clip, self.round, self.floor = torch.where, torch.clip, torch.round, torch.floor
         self.reshape, self.sum, self.amin, self.amax = torch.reshape, torch.sum, torch.amin, torch.amax
 
     def wide(self) -> str:
@@ -63,8 +63,9 @@ class TorchOps:
         values[indices] = new
         return values
 
-    def only_if(self, condition: Tensor, change: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-        return change(values) if condition else values
+    def blend(self, below: Tensor, above: Tensor, a: Tensor, shown: Tensor) -> Tensor:
+        above = torch.where(shown, above, 0)
+        return torch.where(a == 1, above, torch.where(a == 0, below, (1 - a) * below + a * above))
 
     def roll(self, pictures: Tensor, down: int, right: int) -> Tensor:
         return pictures.roll((down, right), (1, 2))
@@ -89,9 +90,9 @@ def mix_images(images: Tensor, plan: Plan, layout: Layout, out: Tensor | None) -
         pixels, target, seen = _dense(images, out, layout)
         host.mix_images(pixels, plan, seen, target)
         return out
-    mixed = _stacked(_channels_first(images, layout), plan)
-    mixed = mixed.round() if images.dtype == torch.uint8 else mixed
-    mixed = _from_channels_first(mixed.to(images.dtype), layout)
+    mixed = whole.mix_images(OPS, images, plan, layout)
+    mixed = (mixed.round() if images.dtype == torch.uint8 else mixed).to(images.dtype)
+    mixed = mixed.clone() if mixed is images else mixed
     return mixed if out is None else out.copy_(mixed)
 
 
@@ -109,9 +110,9 @@ def render(
         pixels, target, seen = _dense(images, out, layout)
         host.render(pixels, plan, scale, shift, seen, target)
         return out
-    mixed = _stacked(_channels_first(images, layout), plan)
-    scales, shifts = (torch.from_numpy(values).to(images.device)[:, None, None] for values in (scale, shift))
-    normalised = _from_channels_first(mixed * scales + shifts, layout)
+    axes = (slice(None), None, None) if layout == "NCHW" else slice(None)
+    scales, shifts = (_on(values, images.device)[axes] for values in (scale, shift))
+    normalised = whole.mix_images(OPS, images, plan, layout) * scales + shifts
     return normalised if out is None else out.copy_(normalised)
 
 
@@ -243,28 +244,3 @@ def _channels_first(images: Tensor, layout: Layout) -> Tensor:
 
 def _from_channels_first(images: Tensor, layout: Layout) -> Tensor:
     return images if layout == "NCHW" else images.permute(0, 2, 3, 1)
-
-
-def _stacked(images: Tensor, plan: Plan) -> Tensor:
-    """All samples with all their layers, (B, C, H, W) in float32 or wider."""
-    precision = torch.float64 if images.dtype == torch.float64 else torch.float32
-    source, box = _on(plan.source, images.device), _on(plan.box, images.device)
-    opacity = _on(plan.opacity, images.device).to(precision)
-    mixed = images.to(precision, copy=True)
-    for k in range(1, plan.layers):
-        shown = images[source[:, k].clamp(min=0)].to(precision)
-        above = torch.where((source[:, k] >= 0)[:, None, None, None], shown, 0)
-        a = opacity[:, k, None, None, None] * _inside(box[:, k], *plan.shape[1:]).to(precision)
-        if plan.mask is not None and k == 1:
-            a = a * _on(plan.mask, images.device).to(precision)[:, None]
-        mixed = torch.where(a == 1, above, torch.where(a == 0, mixed, (1 - a) * mixed + a * above))
-    return mixed
-
-
-def _inside(box: Tensor, height: int, width: int) -> Tensor:
-    """(B, 1, H, W): which pixels lie in each sample's (B, 4) box."""
-    top, left, bottom, right = (edge[:, None] for edge in box.unbind(1))
-    rows, columns = torch.arange(height, device=box.device), torch.arange(width, device=box.device)
-    inside_rows = (top <= rows) & (rows < bottom)
-    inside_columns = (left <= columns) & (columns < right)
-    return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]

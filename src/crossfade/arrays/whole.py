@@ -17,12 +17,11 @@ def mix_images(xp: Ops, images: Any, plan: Plan, layout: Layout) -> Any:
     precision = "float64" if xp.dtype_name(images) == "float64" else "float32"
     mixed = xp.cast(images, precision)
     for k in range(1, plan.layers):
-        source = xp.like(plan.source[:, k], images)[:, None, None, None]
-        shown = xp.cast(xp.take(images, _inside_batch(xp, source[:, 0, 0, 0])), precision)
-        above = xp.where(source >= 0, shown, xp.cast(0 * source, precision))
+        source = xp.like(plan.source[:, k], images)
+        above = xp.cast(xp.take(images, _inside_batch(xp, source)), precision)
         a = _opacity(xp, plan, k, images, precision)
         a = a[:, None] if layout == "NCHW" else a[..., None]
-        mixed = xp.where(a == 1, above, xp.where(a == 0, mixed, (1 - a) * mixed + a * above))
+        mixed = xp.blend(mixed, above, a, (source >= 0)[:, None, None, None])
     return mixed
 
 

@@ -37,7 +37,9 @@ class Design:
 
     def __post_init__(self) -> None:
         if not self.arms or not self.seeds:
-            raise ConfigError("compare: needs at least one arm and one seed. Pass --arm none --arm mixup --seeds 3.")
+            raise ConfigError(
+                "compare: needs at least one arm and one seed. Give it two arms, none and mixup say, and three seeds."
+            )
         for kind, items in (("arm", self.arms), ("seed", self.seeds)):
             if len(set(items)) < len(items):
                 raise ConfigError(f"compare: every {kind} is run once. Got {', '.join(map(str, items))}.")

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_start_method
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 from crossfade.data.loader import AHEAD
@@ -31,6 +34,7 @@ class Ahead:
         self._waiting: dict[tuple[int, int], Future[Example]] = {}
         self._lock = Lock()
         self._pool: Executor | None = None
+        self._folder: TemporaryDirectory[str] | None = None
 
     def take(self, epoch: int, step: int) -> Example:
         """Batch `step` of an epoch; the next of that epoch are on their way when this returns."""
@@ -61,10 +65,17 @@ class Ahead:
         if self._pool is None:
             if self._processes:
                 self._source.make(0, 0)  # what fails fails here; and a fork finds kernels that are compiled
-                self._pool = ProcessPoolExecutor(self._workers, initializer=_adopt, initargs=(self._source,))
+                self._pool = ProcessPoolExecutor(self._workers, initializer=_adopt, initargs=(self._to_send(),))
             else:
                 self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="crossfade-keras")
         return self._pool
+
+    def _to_send(self) -> Source:
+        """The source, small enough to be sent to each process; a fork needs nothing sent."""
+        if get_start_method() == "fork" or not self._source.is_in_memory:
+            return self._source
+        self._folder = TemporaryDirectory(prefix="crossfade-")
+        return self._source.in_file(Path(self._folder.name) / "pictures.npy")
 
 
 _adopted: list[Source] = []

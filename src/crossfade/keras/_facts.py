@@ -67,8 +67,7 @@ class Facts:
     def described(self, names: Sequence[str]) -> dict[str, Any]:
         """`data.json`: what scan found; of data that is no folder, how many pictures of each class there are."""
         if (parts := self.parts()) is not None:
-            rows = self.train.source.rows
-            return parts.described(int(rows.shape[1]), int(rows.shape[3]))
+            return parts.described(_side(self.train), int(self.train.source.rows.shape[3]))
         labels = {"train": labels_of(self.train), "val": labels_of(self.val), "test": labels_of(self.test)}
         counts = {
             part: dict(zip(names, np.bincount(found, minlength=len(names)).tolist(), strict=False))
@@ -112,7 +111,7 @@ class Facts:
                 "partners": "stream" if source.feed.paired else "batch",
                 "batch_size": self.train.batch_size,
                 "seed": self.train.seed,
-                "size": int(source.rows.shape[1]),
+                "size": _side(self.train),
                 "channels": int(source.rows.shape[3]),
                 "augment": _told(source.feed.augment),
                 "preprocess": _told(source.feed.function or source.feed.preprocess),
@@ -173,5 +172,15 @@ def _length(data: Any) -> int | None:
     return len(data[0]) if _is_pair(data) else None
 
 
+def _side(data: MixedDataset) -> Any:
+    """In pixels; (height, width) of rectangles."""
+    height, width = (int(n) for n in data.source.rows.shape[1:3])
+    return height if height == width else (height, width)
+
+
 def _told(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value and repr(value)
+    """A step in words that are the same in every process: its fields, or its name."""
+    if value is None or (is_dataclass(value) and not isinstance(value, type)):
+        return value and asdict(value)
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"

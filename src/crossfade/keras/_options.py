@@ -14,6 +14,7 @@ from crossfade.errors import ConfigError, check_known
 from crossfade.keras._ahead import Ahead
 from crossfade.keras._checks import check_policy
 from crossfade.keras._source import ClassMode, DoorFeed, Source, depends_on_progress
+from crossfade.mixing.choice import members
 from crossfade.mixing.policy import NoMix, Policy
 from crossfade.training.dataset import count_values
 from crossfade.vision.augment import Augment, augment_from, preset
@@ -25,6 +26,7 @@ Partners = Literal["batch", "stream"]
 Augmenting = str | Augment | Mapping[str, Any] | None
 Preprocessing = Preprocess | Mapping[str, Any] | Callable[[Any], Any] | None
 
+BY_CLASS = ("same_class", "cross_class")
 DIVIDE = Preprocess(normalise="divide")
 
 
@@ -126,7 +128,7 @@ class Options:
             ids: of the training pictures, on which a normalisation is measured.
             normalisation: measured already.
         """
-        policy = check_mix(self.who, self.mix, self.epochs, self.class_mode)
+        policy = check_mix(self.who, self.mix, self.epochs, self.class_mode, self.partners)
         return DoorFeed(
             normalisation or _measured(rows, ids, self.steps),
             self.steps,
@@ -140,11 +142,14 @@ class Options:
         )
 
 
-def check_mix(who: str, mix: Policy | str | None, epochs: int | None, class_mode: ClassMode) -> Policy | None:
+def check_mix(
+    who: str, mix: Policy | str | None, epochs: int | None, class_mode: ClassMode, partners: Partners
+) -> Policy | None:
     """The policy that `mix` stands for; None where it leaves every picture as it is.
 
     Raises:
-        ConfigError: it needs a model, or the number of epochs; or its labels are no single class.
+        ConfigError: it needs a model, or the number of epochs; its labels are no single class; or it chooses partners
+            by their class, where a second stream brings them as they come.
     """
     policy = None if mix is None else check_policy(who, mix)
     if policy is None or isinstance(policy, NoMix):
@@ -158,6 +163,12 @@ def check_mix(who: str, mix: Policy | str | None, epochs: int | None, class_mode
         raise ConfigError(
             f"{who}: mix={mix!r} goes by how much of the training is done. Got epochs=None. "
             "Pass epochs=, the same number as to model.fit."
+        )
+    choosy = [member for member in members(policy) if getattr(member, "partner", None) in BY_CLASS]
+    if partners == "stream" and choosy:
+        raise ConfigError(
+            f'{who}: partners="stream" takes partners as a second stream brings them, whatever their class. '
+            f'Got {choosy[0]!r}. Pass partners="batch".'
         )
     return policy
 

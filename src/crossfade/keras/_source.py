@@ -199,12 +199,22 @@ class Source:
         targets = mix_targets(ready.labels, ready.plan, num_classes=self.num_classes)
         return targets[:, 1:] if self.class_mode == "binary" else targets
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the pictures themselves travel where this is sent to another process."""
+        return isinstance(self.rows, np.ndarray) and not isinstance(self.rows, np.memmap)
+
+    def in_file(self, path: Path) -> Self:
+        """The same, of pictures that are written to a new file."""
+        np.save(path, self.rows[:])
+        return replace(self, rows=np.load(path, mmap_mode="r"))
+
     def __getstate__(self) -> dict[str, Any]:
         """A memory map travels as the name of its file."""
         state = {name: value for name, value in self.__dict__.items() if name != "_loader"}
         if isinstance(self.rows, np.memmap):
             assert self.rows.filename is not None
-            state["rows"] = _Map(Path(self.rows.filename), self.rows.offset, self.rows.shape)
+            state["rows"] = _Map(Path(self.rows.filename), self.rows.dtype, self.rows.offset, self.rows.shape)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -234,14 +244,15 @@ class _Unread:
 
 @dataclass(frozen=True)
 class _Map:
-    """Where a memory map of uint8 is found again."""
+    """Where a memory map is found again."""
 
     path: Path
+    dtype: np.dtype[Any]
     offset: int
     shape: tuple[int, ...]
 
-    def open(self) -> NDArray[np.uint8]:
-        return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+    def open(self) -> NDArray[Any]:
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
 def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:

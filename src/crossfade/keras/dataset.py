@@ -187,7 +187,7 @@ class MixedDataset(keras.utils.PyDataset):
             seed: of everything left to chance; None keeps it.
         """
         feed, who = self._source.feed, type(self).__name__
-        policy = check_mix(who, mix, self._epochs, self.class_mode)
+        policy = check_mix(who, mix, self._epochs, self.class_mode, self._partners)
         own_seed = feed.seed if seed is None else check_seed(who, seed)
         paired = self._partners == "stream" and policy is not None
         other = copy.copy(self)

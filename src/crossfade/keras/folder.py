@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import keras
@@ -115,6 +117,7 @@ class ImageFolder(MixedDataset):
         )
         self.directory, self.subset, self._partners = self.index.root, subset, partners
         super().__init__(source, names, epochs, workforce)
+        warn_of(_WHO, self.index, self.split.notes)
 
     @property
     def filenames(self) -> list[str]:
@@ -159,6 +162,16 @@ def _split(index: Index, subset: Subset | None, share: float | None, by: SplitBy
         )
     done = split(index, seed=SPLIT_SEED, val=share or 0.0, by=by)
     return done if per_class is None else first_per_class(done, index.labels, per_class)
+
+
+def warn_of(who: str, index: Index, notes: Sequence[str] = ()) -> None:
+    """Warn of files that are left out, and of what a reader of the scores should know of a split."""
+    said = list(notes)
+    if index.refused:
+        first = index.refused[0]
+        said.append(f"{len(index.refused)} files cannot be read and are left out, {first.path} ({first.reason}) first")
+    for note in said:
+        warnings.warn(f"{who}: {note}.", stacklevel=3)
 
 
 def alphabetical(index: Index, names: list[str]) -> NDArray[np.int64]:

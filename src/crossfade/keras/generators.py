@@ -25,7 +25,7 @@ from crossfade.keras import _asking
 from crossfade.keras._options import Augmenting, DataFormat, Options, Partners, Workers, check_classes
 from crossfade.keras._source import ClassMode, DoorFeed, Example, Source
 from crossfade.keras.dataset import MixedDataset
-from crossfade.keras.folder import alphabetical
+from crossfade.keras.folder import alphabetical, warn_of
 from crossfade.keras.legacy import GeneratorFeed, LegacyAugment, beyond, is_generator, rescale
 from crossfade.mixing.blend import MixUp
 from crossfade.mixing.box import CutMix
@@ -302,12 +302,7 @@ def _tell(who: str, generator: Any, index: Index) -> None:
             "methods, one by one: right, but slow.",
             stacklevel=3,
         )
-    if index.refused:
-        first = index.refused[0]
-        warnings.warn(
-            f"{who}: {len(index.refused)} files cannot be read and are left out, {first.path} ({first.reason}) first.",
-            stacklevel=3,
-        )
+    warn_of(who, index)
 
 
 # -------------------------------------------------------------------------------------------------------------- split

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.errors import PlanError
+from crossfade.mixing.words import described
 from crossfade.trees import Parts, Tree
 
 Shape = tuple[int, int, int]
@@ -111,7 +112,7 @@ class Plan(Tree):
 
     def _apart(self) -> Parts:
         arrays = self.source, self.opacity, self.box, self.weight
-        return arrays if self.mask is None else (*arrays, self.mask), (self.shape[1:], self.fit)
+        return arrays if self.mask is None else (*arrays, self.mask), (self.size, self.fit)
 
     @classmethod
     def _together(cls, arrays: tuple[Any, ...], signature: Any) -> Self:
@@ -146,8 +147,7 @@ class Plan(Tree):
         """
         more = layers - self.layers
         _require(more >= 0, f"padded({layers}) of at most {layers} layers", self.layers)
-        batch = len(self)
-        none = np.zeros((batch, more))
+        none = np.zeros((len(self), more))
         return type(self)(
             source=np.hstack([self.source, np.repeat(self.source[:, :1], more, axis=1)]),
             opacity=np.hstack([self.opacity, none]),
@@ -202,8 +202,13 @@ class Plan(Tree):
     @property
     def shape(self) -> Shape:
         """(B, H, W) of the batch the plan was drawn for."""
-        height, width = self.__dict__.get("_size") or (int(n) for n in self.box[0, 0, 2:])
-        return self.source.shape[0], height, width
+        return (self.source.shape[0], *self.size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the pictures."""
+        known: tuple[int, int] | None = self.__dict__.get("_size")
+        return known or (int(self.box[0, 0, 2]), int(self.box[0, 0, 3]))
 
     @property
     def layers(self) -> int:
@@ -221,7 +226,8 @@ class Plan(Tree):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Plan):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        ours, theirs = self.checked(), other.checked()
+        return all(_same(getattr(ours, f.name), getattr(theirs, f.name)) for f in fields(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy is checked and read-only, too."""
@@ -328,34 +334,7 @@ class Plan(Tree):
 
     def describe(self, samples: int = 8) -> str:
         """The plan in words, one line for each of the first `samples` samples."""
-        batch, height, width = self.shape
-        head = f"Plan: {batch} samples of {height} x {width} pixels, {self.layers} layers"
-        lines = [f"{i:5d}  {self._describe_row(i)}" for i in range(min(samples, batch))]
-        if batch > samples:
-            lines.append(f"  ...  and {batch - samples} more")
-        return "\n".join([head, *lines])
-
-    def _describe_row(self, i: int) -> str:
-        upper = [k for k in range(1, self.layers) if self._shows(i, k)]
-        if not upper:
-            return "unmixed"
-        parts = [f"{self.weight[i, 0]:.3f} itself"]
-        for k in upper:
-            image = "a constant fill" if self.source[i, k] < 0 else f"sample {self.source[i, k]}"
-            parts.append(f"{self.weight[i, k]:.3f} {image} {self._describe_place(i, k)}")
-        return " + ".join(parts)
-
-    def _describe_place(self, i: int, k: int) -> str:
-        top, left, bottom, right = self.box[i, k]
-        masked = " under the mask" if self.mask is not None and k == 1 else ""
-        whole = (top, left, bottom, right) == (0, 0, *self.shape[1:])
-        place = "over the whole picture" if whole else f"in rows {top}..{bottom}, columns {left}..{right}"
-        opaque = "" if self.opacity[i, k] == 1 else f"at opacity {self.opacity[i, k]:.3f} "
-        return f"{opaque}{place}{masked}"
-
-    def _shows(self, i: int, k: int) -> bool:
-        top, left, bottom, right = self.box[i, k]
-        return bool(self.opacity[i, k] > 0 and bottom > top and right > left)
+        return described(self, samples)
 
     def to_json(self) -> str:
         """The plan as JSON text, exact to the bit; a mask is base64 of little-endian float32."""

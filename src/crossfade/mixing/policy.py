@@ -66,7 +66,7 @@ class Policy(ABC):
         """Draw a plan and mix a batch by it: ``(mix_images(images, plan), mix_targets(labels, plan))``.
 
         Args:
-            images: (B, C, H, W) or (B, H, W, C) per `layout`; NumPy or PyTorch.
+            images: (B, C, H, W) or (B, H, W, C) per `layout`; of NumPy, PyTorch, JAX or TensorFlow.
             labels: (B,) class numbers, then `num_classes` is needed; or (B, C) soft or multi-hot.
             rng: a generator, or an int seed.
             layout: None infers it where it cannot be wrong: one of the two channel axes is 1, 3 or 4 long.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data.cache import Cache, prepare
+from crossfade.data.fit import Size
 from crossfade.data.rows import Rows
 from crossfade.data.scan import Index
 from crossfade.data.split import PARTS, Part, Split, first_per_class, split
@@ -53,7 +54,7 @@ class Parts:
         }
         return {part: dict(zip(self.classes, map(int, n), strict=True)) for part, n in counts.items() if n.any()}
 
-    def described(self, size: int, channels: int) -> dict[str, Any]:
+    def described(self, size: Size, channels: int) -> dict[str, Any]:
         """What scan found, and what became of it: pictures of so many pixels a side and channels."""
         cached = {"size": size, "channels": channels}
         split = {"parts": self.per_class(), "leaks": self.leaks, "split_notes": list(self.split.notes)}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +117,42 @@ def test_workers_change_nothing(processes: bool) -> None:
         return ArrayDataset(PICTURES, LABELS, 4, mix="mixup", workers=workers, use_multiprocessing=processes)
 
     assert_same(list(dataset(2)), [dataset(0)[step] for step in range(3)])
+
+
+STARTED_ANEW = """
+import multiprocessing
+import sys
+import numpy as np
+from crossfade.keras import ArrayDataset
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    x = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    options = dict(batch_size=8, mix="mixup", augment="light", partners="stream")
+    ours = list(ArrayDataset(x, np.arange(60) % 3, **options, workers=2, use_multiprocessing=True))
+    for one, other in zip(ours, ArrayDataset(x, np.arange(60) % 3, **options), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    print(len(ours))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_start_anew_show_the_same(method: str, tmp_path: Path) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"{method} is not known here")
+    (tmp_path / "program.py").write_text(STARTED_ANEW)
+    program = [sys.executable, str(tmp_path / "program.py"), method]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=200)
+    assert done.stdout == "8\n", done.stderr
+
+
+def test_to_such_a_process_goes_the_name_of_a_file(tmp_path: Path) -> None:
+    source = ArrayDataset(PICTURES / 255, LABELS, 4, mix="mixup")._source
+    sent = pickle.dumps(source.in_file(tmp_path / "pictures.npy"))
+    assert source.is_in_memory
+    assert len(sent) < 3_000 < PICTURES.nbytes * 8
+    assert_same([pickle.loads(sent).make(1, 2)], [source.make(1, 2)])
 
 
 def test_it_can_be_pickled() -> None:

@@ -67,7 +67,12 @@ def test_arms_that_mix_alike_end_alike(tmp_path: Path) -> None:
     def build() -> keras.Model:
         start = keras.initializers.GlorotUniform(seed=next(count))  # never the same twice
         model = keras.Sequential(
-            [layers.Flatten(), layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(3, "softmax", True, start)]
+            [
+                layers.Flatten(),
+                layers.Dense(8, "relu"),
+                layers.Dropout(0.5, seed=next(count)),
+                layers.Dense(3, "softmax", True, start),
+            ]
         )
         model.compile("adam", "categorical_crossentropy")
         return model

@@ -350,6 +350,23 @@ def test_what_is_refused(request: pytest.FixtureRequest, folder: str, options: d
         ImageFolder(request.getfixturevalue(folder), 12, **options)
 
 
+def test_partners_of_a_stream_are_not_chosen_by_class(corners: Path) -> None:
+    choosy = cf.OneOf([cf.CutMix(1.0), cf.MixUp(1.0, partner="same_class")])
+    with pytest.raises(ConfigError, match='whatever their class.*same_class.*Pass partners="batch"'):
+        ImageFolder(corners, 12, mix=choosy, partners="stream")
+    with pytest.raises(ConfigError, match="whatever their class"):
+        ImageFolder(corners, 12, partners="stream").with_mix(choosy)
+    assert ImageFolder(corners, 12, mix=choosy).mixes
+
+
+def test_what_is_left_out_is_said(corners: Path, tmp_path: Path) -> None:
+    shutil.copytree(corners, tmp_path / "torn")
+    (tmp_path / "torn" / "corner1" / "a.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="1 files cannot be read and are left out, corner1/a.png") as told:
+        assert ImageFolder(tmp_path / "torn", 12).n == 60
+    assert told[0].filename == __file__
+
+
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must exist"):
         ImageFolder(tmp_path / "nowhere")

@@ -85,6 +85,12 @@ def test_rows_in_half_precision_are_probabilities() -> None:
     assert rows.sum(1) == pytest.approx([1.0])
 
 
+def test_a_softmax_is_taken_as_it_is() -> None:
+    """Equal probabilities in rows whose sums differ by a rounding are a tie, and stay one."""
+    rows = np.array([[1.0, 3e-8, 2e-8], [1.0, 9e-8, 1e-9]], np.float32)
+    assert (rows_of(rows, "softmax") == rows).all()
+
+
 @pytest.mark.parametrize("outputs", ["softmax", "sigmoid", None])
 def test_what_was_said_is_checked(outputs: str | None) -> None:
     error = ConfigError if outputs is None else ArrayError

@@ -216,6 +216,45 @@ def test_equality_looks_at_every_field():
         hash(plan)
 
 
+def test_padding_changes_nothing_that_is_seen():
+    plan = Plan(**legal(mask=ONES * 0.5))
+    padded = plan.padded(5)
+    assert padded.layers == 5
+    assert (padded.weight == np.hstack([plan.weight, np.zeros((2, 2))])).all()
+    assert (padded.visible() == padded.weight).all()
+    assert (padded.dominant() == plan.dominant()).all()
+    assert padded.describe().splitlines()[1:] == plan.describe().splitlines()[1:]
+    assert plan.padded(3) == plan
+    with pytest.raises(cf.PlanError, match=r"Plan: needs padded\(2\) of at most 2 layers. Got 3"):
+        plan.padded(2)
+
+
+def test_arrays_of_others_are_taken_unseen_and_checked_on_the_way_back():
+    plan = Plan(**legal(mask=ONES, fit="resize"))
+    lists = Plan.of_arrays(plan.source.tolist(), plan.opacity, plan.box, plan.weight, ONES, size=(4, 6), fit="resize")
+    assert (lists.is_checked, plan.is_checked) == (False, True)
+    assert lists.checked() == plan == lists
+    assert plan.checked() is plan
+    assert pickle.loads(pickle.dumps(lists)).is_checked
+    wild = Plan.of_arrays(plan.source + 1, plan.opacity, plan.box, plan.weight, size=(4, 6))
+    assert wild.shape == (2, 4, 6)
+    with pytest.raises(cf.PlanError, match="layer 0 to be the sample itself"):
+        wild.checked()
+
+
+def test_weights_that_were_rounded_to_float32_sum_to_one_again():
+    plan = cf.Plan.two_layers((64, 2, 2), np.roll(np.arange(64), 1), opacity=np.linspace(0, 1, 64))
+    rounded = Plan.of_arrays(plan.source, plan.opacity, plan.box, plan.weight.astype(np.float32), size=(2, 2)).checked()
+    np.testing.assert_allclose(rounded.weight, plan.weight, atol=1e-7)
+
+
+def test_shares_that_differ_in_the_seventh_digit_are_even():
+    """0.2 is no number of binary digits: in float32 two of them may be a little apart."""
+    full = [[FULL, FULL]]
+    assert Plan([[0, 0]], [[1, 0.5 + 2**-24]], full).dominant().max() == 0
+    assert Plan([[0, 0]], [[1, 0.5 + 2**-20]], full).dominant().min() == 1
+
+
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda plan: pickle.loads(pickle.dumps(plan))])
 def test_copies_are_plans_too(again):
     plan = Plan(**legal(mask=ONES))
