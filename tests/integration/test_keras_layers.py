@@ -214,7 +214,7 @@ def test_fewer_labels_than_pictures_break_keras_and_are_refused_here(method):
     data = {"images": images, "labels": labels[:6]}
     with pytest.raises((IndexError, TypeError, tf.errors.InvalidArgumentError)):
         KERAS[method](seed=0)(data, training=True)
-    with pytest.raises(ValueError, match=r"as many labels as pictures. Got 8 pictures and 6 labels"):
+    with pytest.raises(ValueError, match=r"as many labels as pictures\. Got 8 pictures"):
         Mix(OURS[method], 8)(data, training=True)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import crossfade as cf
-from crossfade.mixing.registry import METHODS, policy_from_spec
+from crossfade.mixing.registry import METHODS, policy_from_dict, policy_from_spec, policy_to_dict
 
 GOOD = {
     "none": cf.NoMix(),
@@ -82,3 +84,36 @@ def test_every_method_draws(name):
     plan = policy_from_spec(name).plan((3, 7, 13), rng=0)
     assert plan.shape == (3, 7, 13)
     assert METHODS[name].__doc__
+
+
+COMPOSED = cf.Until(cf.OneOf([cf.MixUp(0.4), cf.Sometimes(cf.CutMix(inside=True), 0.25)], weights=[1, 3]), 0.8)
+
+
+@pytest.mark.parametrize("policy", [cf.NoMix(), cf.MixUp(0.4, partner="flip", per="batch"), COMPOSED], ids=str)
+def test_a_policy_comes_back_from_json(policy):
+    assert policy_from_dict(json.loads(json.dumps(policy_to_dict(policy)))) == policy
+
+
+def test_a_policy_is_written_by_its_name_and_options():
+    record = policy_to_dict(cf.Sometimes(cf.MixUp(0.4), 0.5))
+    inner = {"method": "mixup", "alpha": 0.4, "partner": "derange", "per": "sample"}
+    assert record == {"method": "sometimes", "policy": inner, "p": 0.5, "per": "sample"}
+
+
+@pytest.mark.parametrize(
+    ("record", "letter"),
+    [
+        ({"method": "mixupp"}, "no method is called 'mixupp'. Did you mean mixup"),
+        ({}, "no method is called 'None'"),
+        ({"method": "mixup", "beta": 1}, "mix 'mixup': .*unexpected keyword argument 'beta'"),
+        ({"method": "mixup", "alpha": -1}, "mix 'mixup': MixUp: alpha must be"),
+    ],
+)
+def test_records_that_are_no_policy(record, letter):
+    with pytest.raises(cf.ConfigError, match=letter):
+        policy_from_dict(record)
+
+
+def test_what_a_name_stands_for_must_be_a_policy():
+    with pytest.raises(cf.ConfigError, match="'dict' must name a policy"):
+        policy_from_dict({"method": "dict"}, {"dict": dict}.get)
