@@ -1,9 +1,14 @@
-"""How Hypothesis searches: the same examples on every run, unless HYPOTHESIS_PROFILE=explore asks for new ones."""
+"""How Hypothesis searches: the same examples on every run, unless HYPOTHESIS_PROFILE=explore asks for new ones.
+
+And in which order tests come: JAX and TensorFlow keep threads, which a fork does not survive, so those that start
+them come after those that fork.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +23,22 @@ _common = {"deadline": None, "print_blob": True, "suppress_health_check": [Healt
 settings.register_profile("ci", derandomize=True, database=None, max_examples=40, **_common)
 settings.register_profile("explore", max_examples=1000, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+STARTS_THREADS = (
+    "contract/",
+    "integration/test_jit_page.py",
+    "integration/test_keras_layers.py",
+    "integration/test_tf_data.py",
+    "unit/arrays/test_tracing.py",
+    "unit/keras/",
+    "unit/test_trees.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by that alone."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).as_posix().startswith(STARTS_THREADS))
 
 
 @pytest.fixture
