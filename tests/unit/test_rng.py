@@ -62,7 +62,7 @@ def test_stream_numbers_never_change():
     """They are part of what makes a run repeatable."""
     assert {stream.name: stream.value for stream in Stream} == {
         "ORDER": 1, "AUGMENT": 2, "PLAN": 3, "SPLIT": 4, "WEIGHTS": 5, "BOOTSTRAP": 6, "DEMO": 7, "COLLATE": 8,
-        "ROBUSTNESS": 9, "TUNE": 10, "LAYER": 11,
+        "ROBUSTNESS": 9, "TUNE": 10, "LAYER": 11, "PARTNERS": 12,
     }  # fmt: skip
 
 
