@@ -7,6 +7,7 @@ them come after those that fork.
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from crossfade.arrays import parallel
 # TensorFlow, and triton of PyTorch's CUDA wheels, each bring an LLVM; where triton's is the second, the process aborts.
 with suppress(ImportError):
     import triton  # noqa: F401
+
+# A shell that starts the tests in the background has them ignore SIGINT, and all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _common = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", derandomize=True, database=None, max_examples=40, **_common)
