@@ -33,6 +33,8 @@ STARTS_THREADS = (
     "integration/test_jit_page.py",
     "integration/test_keras_layers.py",
     "integration/test_tf_data.py",
+    "property/test_images.py",
+    "property/test_targets.py",
     "unit/arrays/test_tracing.py",
     "unit/keras/",
     "unit/test_trees.py",

@@ -68,7 +68,7 @@ def test_label_weights_equal_the_pixels(backend, plan):
     with backend.active():
         mixed = backend.leave(backend.mix_images(backend.enter(lights, backend.dtypes[-1]), plan, "NHWC"))
         targets = backend.leave(backend.mix_targets(backend.enter(np.arange(batch)), plan, num_classes=batch))
-    np.testing.assert_allclose(targets, mixed.mean(axis=(1, 2)), atol=3e-7)
+    np.testing.assert_allclose(targets, mixed.astype(float).mean(axis=(1, 2)), atol=3e-7)
 
 
 @given(plan=plans(), seed=seeds)
