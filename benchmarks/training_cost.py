@@ -106,7 +106,7 @@ def share_of_a_training(data: Path, size: Size) -> Section:
         "%",
     )
     notes = [
-        f"{what}: {watch.seconds[what]:.3f} s, {percent[what]:.3f} %"
+        f"{what}: {1000 * watch.seconds[what]:.2f} ms, {percent[what]:.3f} %"
         for what in ("recorder", "metrics", "page", "checkpoints")
     ]
     counted = f"{len(pictures.split.train):,} training and {len(pictures.split.val):,} validation pictures"

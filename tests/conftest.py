@@ -20,6 +20,8 @@ from crossfade.arrays import parallel
 with suppress(ImportError):
     import triton  # noqa: F401
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before anyone imports Keras
+
 # A shell that starts the tests in the background has them ignore SIGINT, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
