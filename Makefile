@@ -10,12 +10,17 @@ OLDEST := keras==3.8.0 jax==0.5.3 jaxlib==0.5.3
 BESIDE := $(CURDIR)/$(VENV)/keras-oldest
 DOOR   := tests/unit/keras
 
-# Two backends at once, the output of each by itself where make can; one thread each, as two would wait for each other.
+# The tests that start JAX or TensorFlow, in a process of their own: beside their threads no other test may fork.
+FRAMEWORKS := tests/contract tests/property/test_images.py tests/property/test_targets.py tests/integration/test_examples.py \
+  tests/integration/test_jit_page.py tests/integration/test_keras_layers.py tests/integration/test_tf_data.py \
+  tests/unit/arrays/test_tracing.py tests/unit/test_trees.py $(DOOR)
+
+# Two processes at once, the output of each by itself where make can; one thread each, as two would wait for each other.
 TWO    = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 ALONE  := OMP_NUM_THREADS=1 $(RUN)
 QUIET  := -q -p no:cacheprovider
 
-.PHONY: help demo test test-keras-oldest check bench slow results clean
+.PHONY: help demo test test-frameworks test-others test-keras-oldest check bench slow results clean
 help:
 	@echo "make demo    does mixing help on 1,797 handwritten digits? table and page, a few minutes in all"
 	@echo "make test    all tests            make check   lint, types, layers"
@@ -28,8 +33,13 @@ demo: .venv/.stamps/workbench
 	$(BIN)/crossfade demo
 
 test: .venv/.stamps/dev
-	$(RUN) pytest
-	$(TWO) test-on-jax test-on-tensorflow
+	$(TWO) test-frameworks test-others test-on-jax test-on-tensorflow
+
+test-frameworks: .venv/.stamps/dev
+	$(ALONE) pytest $(QUIET) $(FRAMEWORKS)
+
+test-others: .venv/.stamps/dev
+	$(ALONE) pytest $(QUIET) $(addprefix --ignore=,$(FRAMEWORKS))
 
 test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
 	@PYTHONPATH=$(BESIDE) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__"
