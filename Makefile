@@ -42,13 +42,13 @@ test-others: .venv/.stamps/dev
 	$(ALONE) pytest $(QUIET) $(addprefix --ignore=,$(FRAMEWORKS))
 
 test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
-	@PYTHONPATH=$(BESIDE) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__"
 	$(TWO) test-oldest-on-torch test-oldest-on-jax test-oldest-on-tensorflow
 
 test-on-%: .venv/.stamps/dev
 	KERAS_BACKEND=$* $(ALONE) pytest $(QUIET) $(DOOR)
 
-test-oldest-on-%: .venv/.stamps/keras-oldest
+test-oldest-on-%: .venv/.stamps/dev .venv/.stamps/keras-oldest
+	@PYTHONPATH=$(BESIDE) KERAS_BACKEND=$* TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import keras; assert keras.__version__ == '3.8.0', keras.__version__"
 	PYTHONPATH=$(BESIDE) KERAS_BACKEND=$* $(ALONE) pytest $(QUIET) $(DOOR)
 
 check: .venv/.stamps/dev
