@@ -21,6 +21,7 @@ with suppress(ImportError):
     import triton  # noqa: F401
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before anyone imports Keras
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # A shell that starts the tests in the background has them ignore SIGINT, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,11 +6,6 @@ the backend that KERAS_BACKEND says. The figures are told in docs/methods/keras-
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("KERAS_BACKEND", "torch")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras  # before TensorFlow: PyTorch does not load after it
 import numpy as np
 import pytest
@@ -280,7 +275,8 @@ def test_tf_function_freezes_nobody(method):
 @both
 def test_tf_data_freezes_nobody(method):
     images, labels = lights()
-    for layer in (KERAS[method](1.0, seed=0), Mix(OURS[method], 8)):
+    # With num_parallel_calls Keras' layers draw a batch twice now and then: threads read one state before it moves on.
+    for layer, threads in ((KERAS[method](1.0, seed=0), None), (Mix(OURS[method], 8), None), (Mix(OURS[method], 8), 4)):
         dataset = tf.data.Dataset.from_tensors({"images": images, "labels": labels}).repeat(50)
-        dataset = dataset.map(layer, num_parallel_calls=4)
+        dataset = dataset.map(layer, num_parallel_calls=threads)
         assert len({mixed["labels"].numpy().tobytes() for mixed in dataset}) == 50

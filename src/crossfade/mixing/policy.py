@@ -88,6 +88,11 @@ class NoMix(Policy):
         return Plan.identity(shape)
 
 
+def depends_on_progress(policy: Policy) -> bool:
+    """Whether it mixes otherwise at the end of a training than at its start."""
+    return policy.at(0.0) != policy.at(1.0)
+
+
 def check_shape(shape: Shape) -> Shape:
     """(B, H, W) as three ints >= 1, or a PlanError."""
     sizes = tuple(shape) if isinstance(shape, Sequence) else ()

@@ -13,9 +13,9 @@ from crossfade.data.rows import Rows
 from crossfade.errors import ConfigError, check_known
 from crossfade.keras.checks import check_policy
 from crossfade.keras.datasets.ahead import Ahead
-from crossfade.keras.datasets.source import ClassMode, DoorFeed, Source, depends_on_progress
+from crossfade.keras.datasets.source import ClassMode, DoorFeed, Source
 from crossfade.mixing.choice import members
-from crossfade.mixing.policy import NoMix, Policy
+from crossfade.mixing.policy import NoMix, Policy, depends_on_progress
 from crossfade.training.dataset import count_values
 from crossfade.vision.augment import Augment, augment_from, preset
 from crossfade.vision.normalise import Normalisation

@@ -20,7 +20,7 @@ from crossfade.data.rows import Rows
 from crossfade.errors import ArrayError
 from crossfade.mixing.pairs import across
 from crossfade.mixing.plan import Plan
-from crossfade.mixing.policy import NoMix, Policy
+from crossfade.mixing.policy import NoMix
 from crossfade.rng import Stream, derive_rng
 from crossfade.training.feed import Feed, Ready
 from crossfade.vision.augment import Augmentation
@@ -261,8 +261,3 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if low >= 0 and high <= 255:
         return values if high <= 1 else values / 255
     return (values - low) / (high - low)
-
-
-def depends_on_progress(policy: Policy) -> bool:
-    """Whether it mixes otherwise at the end of a training than at its start."""
-    return policy.at(0.0) != policy.at(1.0)

@@ -19,7 +19,7 @@ from crossfade.errors import ConfigError, LabelError, PlanError
 from crossfade.mixing.choice import members
 from crossfade.mixing.pairs import across
 from crossfade.mixing.plan import Plan, Shape
-from crossfade.mixing.policy import Policy
+from crossfade.mixing.policy import Policy, depends_on_progress
 from crossfade.rng import Stream, derive_rng
 
 _counting = threading.Lock()  # of all layers: one that each had could be neither copied nor pickled
@@ -128,7 +128,7 @@ class Draws:
     def _policy(self) -> Policy:
         if self.progress is not None:
             return self.policy.at(self.progress)
-        if self.policy.at(1.0) != self.policy.at(0.0):
+        if depends_on_progress(self.policy):
             raise ConfigError(
                 f"Mix: {self.policy!r} changes as the training goes on, and a layer does not see how far it is. "
                 "Set mix.progress to epoch / epochs as every epoch begins, by a keras.callbacks.LambdaCallback, say."
