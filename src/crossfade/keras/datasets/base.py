@@ -201,7 +201,9 @@ class MixedDataset(keras.utils.PyDataset):
         """
         if not is_whole(n, 1):
             raise ConfigError(f"preview: n must be a whole number from 1. Got {n!r}. Pass 9, say.")
-        pictures, targets, step = [], [], 0
+        pictures: list[NDArray[np.uint8]] = []
+        targets: list[NDArray[Any]] = []
+        step = 0
         while sum(map(len, pictures)) < n and step < len(self):
             some, their = self._source.pictures(self._epoch, step)
             pictures.append(some)

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import keras
 import numpy as np
@@ -162,7 +162,8 @@ class MixupImageDataGenerator(MixedDataset):
         if self.mix is None:
             self._alpha = self._policy(alpha=value).alpha
             return
-        feed = replace(self._source.feed, policy=replace(self.mix, alpha=value))  # type: ignore[call-arg]
+        policy = replace(cast(MixUp | CutMix, self.mix), alpha=value)
+        feed = replace(self._source.feed, policy=policy)
         self._source, self._ahead = replace(self._source, feed=feed), None
 
     @property
@@ -273,7 +274,7 @@ def _feed(options: Options, generator: Any, rows: Any, channels: int) -> DoorFee
 
 def _as_they_are(source: Source) -> Source:
     """Neither mixed nor augmented nor shuffled."""
-    still = {"transforms": False} if isinstance(source.feed, GeneratorFeed) else {}
+    still: dict[str, Any] = {"transforms": False} if isinstance(source.feed, GeneratorFeed) else {}
     return replace(source, feed=replace(source.feed, policy=None, augment=None, paired=False, **still), shuffle=False)
 
 

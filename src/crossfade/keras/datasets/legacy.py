@@ -242,7 +242,7 @@ class GeneratorFeed(DoorFeed):
         return replace(super().for_show(channels), standardizes=False)
 
     def _render(self, ready: Ready, pixels: Any) -> Any:
-        how = {"seed": self.seed, "epoch": ready.epoch, "transforms": self.transforms}
+        how: dict[str, Any] = {"seed": self.seed, "epoch": ready.epoch, "transforms": self.transforms}
         ids = self.chance_ids(ready.ids)
         values = through_generator(self.generator, pixels, ids, standardizes=self.standardizes, **how)
         return mix_images(values if self.standardizes else values / 255, ready.plan, layout="NHWC")

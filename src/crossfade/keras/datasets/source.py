@@ -257,7 +257,7 @@ class _Map:
 
 def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Floats of any range in 0..1: those in 0..1 as they are, those in 0..255 by 255, others from least to largest."""
-    low, high = float(values.min()), float(values.max())
+    low, high = values.min(), values.max()
     if low >= 0 and high <= 255:
-        return values if high <= 1 else values / 255
+        return values if high <= 1 else values / np.float32(255)
     return (values - low) / (high - low)

@@ -230,7 +230,8 @@ def _policies(arms: Sequence[str] | Mapping[str, Policy | str | None]) -> dict[s
 def _unmixed(data: MixedDataset | tuple[Any, Any], epochs: int, batch_size: int) -> MixedDataset:
     """The training pictures, which the arms mix."""
     if isinstance(data, tuple) and len(data) == 2:
-        return ArrayDataset(*data, batch_size=batch_size, epochs=epochs)
+        x, y = data
+        return ArrayDataset(x, y, batch_size=batch_size, epochs=epochs)
     if not isinstance(data, MixedDataset):
         raise ConfigError(
             f"compare: data is an ImageFolder, an ArrayDataset, or arrays (x, y). Got {type(data).__name__}. "

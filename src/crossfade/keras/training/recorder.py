@@ -119,7 +119,8 @@ class RunRecorder(keras.callbacks.Callback):
             self._open(epoch)
             self._is_open, self._place = True, self._facts.place
         self._steps = 0
-        self._begun, self._trained = time.perf_counter(), None
+        self._begun = time.perf_counter()
+        self._trained: float | None = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count: an epoch of `steps_per_epoch` is not one of the data."""

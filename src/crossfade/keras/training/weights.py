@@ -57,7 +57,7 @@ def weights_digest(model: Any) -> str:
     for number, weight in enumerate(model.weights):
         values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{number} {values.dtype} {values.shape}\n".encode())
-        digest.update(values.view(np.uint8).reshape(-1) if values.ndim else values.tobytes())
+        digest.update(values.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
