@@ -49,7 +49,7 @@ class NumpyOps:
         return len(array)
 
     def dtype_name(self, array: Array) -> str:
-        return array.dtype.name
+        return dtype_name(array)
 
     def cast(self, values: Array, dtype: str) -> Array:
         return values.astype(dtype)
@@ -162,7 +162,7 @@ def mix_targets(labels: Array, plan: Plan, num_classes: int) -> NDArray[np.float
     targets = np.zeros((len(plan), num_classes), np.float32)
     # Layers of one class share one entry: each writes the sum of them all, so the row still sums to 1.
     same = classes[:, :, None] == classes[:, None, :]
-    np.put_along_axis(targets, classes, (same * plan.weight[:, None, :]).sum(axis=2).astype(np.float32), axis=1)
+    targets[np.arange(len(plan))[:, None], classes] = (same * plan.weight[:, None, :]).sum(axis=2)
     return targets
 
 
@@ -224,7 +224,12 @@ def to_host(array: Array) -> Array:
 
 def dtype_name(array: Array) -> str:
     """Such as "float32"."""
-    return array.dtype.name
+    return _name(array.dtype)
+
+
+@cache  # NumPy puts a name together anew each time, which takes as long as a small sum
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name
 
 
 def overlaps(a: Array, b: Array) -> bool:

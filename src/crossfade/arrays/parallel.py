@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-_BYTES_WORTH_A_THREAD = 1 << 20
+_BYTES_WORTH_A_THREAD = 2 << 20
 _MOST_THREADS = 16
 
 _threads: int | None = None

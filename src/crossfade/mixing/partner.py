@@ -66,7 +66,7 @@ def _random_cycle(members: Partners, rng: np.random.Generator) -> Partners:
     """The partner of each of `members`, in their order: the next one on a random round trip."""
     tour = rng.permutation(len(members))
     partner = np.empty(len(members), np.int64)
-    partner[tour] = members[np.roll(tour, 1)]
+    partner[tour[1:]], partner[tour[0]] = members[tour[:-1]], members[tour[-1]]
     return partner
 
 

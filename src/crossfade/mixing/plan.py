@@ -74,13 +74,14 @@ class Plan(Tree):
             given = np.asarray(getattr(self, name))
         except ValueError as error:
             raise PlanError(f"Plan: {name} must be an array. Got a ragged list.") from error
-        kinds = "iu" if np.issubdtype(dtype, np.integer) else "fiu"
+        kinds = "iu" if issubclass(dtype, np.integer) else "fiu"
         if given.dtype.kind not in kinds or given.ndim != ndim:
             raise PlanError(
                 f"Plan: {name} must be {np.dtype(dtype)} with {ndim} axes. Got {given.dtype} {given.shape}."
             )
         array = given.astype(dtype, order="C", copy=True)
-        _require(kinds != "iu" or bool((array == given).all()), f"{name} within {np.dtype(dtype)}", "larger numbers")
+        if kinds == "iu" and given.dtype != dtype:
+            _require(bool((array == given).all()), f"{name} within {np.dtype(dtype)}", "larger numbers")
         array.flags.writeable = False
         object.__setattr__(self, name, array)
 
@@ -167,21 +168,22 @@ class Plan(Tree):
         _require(
             bool((self.source[:, 0] == np.arange(batch)).all()), "layer 0 to be the sample itself", self.source[:, 0]
         )
-        _require(bool(((self.source >= -1) & (self.source < batch)).all()), f"sources in -1..{batch - 1}", self.source)
+        _require(self.source.min() >= -1 and self.source.max() < batch, f"sources in -1..{batch - 1}", self.source)
         _require(
-            bool(((self.opacity >= 0) & (self.opacity <= 1)).all()) and bool((self.opacity[:, 0] == 1).all()),
+            self.opacity.min() >= 0 and self.opacity.max() <= 1 and bool((self.opacity[:, 0] == 1).all()),
             "opacities in 0..1, and 1 in layer 0",
             self.opacity,
         )
         height, width = self.shape[1:]
-        first, last = self.box[..., :2], self.box[..., 2:]
         _require(
             bool((self.box[:, 0] == (0, 0, height, width)).all()) and height >= 1 and width >= 1,
             "layer 0 to fill the picture, of one size for all",
             self.box[:, 0],
         )
-        inside = (first >= 0) & (first <= last) & (last <= (height, width))
-        _require(bool(inside.all()), f"boxes inside the {height} x {width} picture", self.box[~inside.all(axis=-1)][:1])
+        first, last = self.box[..., :2], self.box[..., 2:]
+        if self.box.min() < 0 or not ((first <= last) & (last <= (height, width))).all():
+            inside = (first >= 0) & (first <= last) & (last <= (height, width))
+            _require(False, f"boxes inside the {height} x {width} picture", self.box[~inside.all(axis=-1)][:1])
         _require(self.fit in ("crop", "resize"), 'fit "crop" or "resize"', repr(self.fit))
         if self.mask is not None:
             _require(layers >= 2 and self.mask.shape == self.shape, f"a mask of shape {self.shape}", self.mask.shape)
@@ -196,7 +198,7 @@ class Plan(Tree):
             sums,
         )
         _require(
-            not (self.weight[self.source == -1] > 0).any(),
+            not ((self.source < 0) & (self.weight > 0)).any(),
             "weight 0 where a layer is a constant, which has no label; pass weight=",
             self.weight,
         )
@@ -267,12 +269,12 @@ class Plan(Tree):
             box: (B, 4) of the upper layer; the whole picture if None.
             mask: (B, H, W), as in `Plan`.
         """
-        full = full_boxes(shape)
-        upper = np.broadcast_to(np.asarray(opacity, dtype=np.float32), shape[:1])
+        full, opacities = full_boxes(shape), np.ones((shape[0], 2), np.float32)
+        opacities[:, 1] = opacity
         return cls(
-            source=np.stack([np.arange(shape[0]), partner], axis=1),
-            opacity=np.stack([np.ones(shape[0], np.float32), upper], axis=1),
-            box=np.stack([full, full if box is None else box], axis=1),
+            source=_pair(np.arange(shape[0]), partner),
+            opacity=opacities,
+            box=_pair(full, full if box is None else box),
             mask=mask,
         )
 
@@ -293,7 +295,7 @@ class Plan(Tree):
         _, height, width = self.shape
         top, left, bottom, right = self.box[:, 1].T.astype(np.float64)
         covered, opacity = (bottom - top) * (right - left), self.opacity[:, 1].astype(np.float64)
-        return np.stack([(1 - opacity) * covered + (height * width - covered), opacity * covered], axis=1)
+        return _pair((1 - opacity) * covered + (height * width - covered), opacity * covered)
 
     def dominant(self) -> NDArray[np.int8]:
         """(B, H, W) int8: the layer that contributes most to each pixel; the lower one where two are even (`EVEN`)."""
@@ -385,7 +387,14 @@ class Plan(Tree):
 def full_boxes(shape: Shape) -> NDArray[np.int32]:
     """(B, 4) int32: the whole picture as a box, for each sample."""
     batch, height, width = shape
-    return np.tile(np.array([0, 0, height, width], np.int32), (batch, 1))
+    boxes = np.empty((batch, 4), np.int32)
+    boxes[:] = 0, 0, height, width
+    return boxes
+
+
+def _pair(lower: NDArray[Any], upper: Any) -> NDArray[Any]:
+    """(B, 2, ...) of two layers (B, ...)."""
+    return np.concatenate([lower[:, None], np.asarray(upper)[:, None]], axis=1)
 
 
 def _uncovered(coverage: NDArray[np.float64]) -> Any:

@@ -143,8 +143,9 @@ def rank() -> int:
         return int(torch.get_rank())
     if jax is not None and jax.distributed.is_initialized():
         return int(jax.process_index())
-    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-    return int(task.get("index", 0)) or int(os.environ.get("RANK", "0"))
+    cluster = os.environ.get("TF_CONFIG")
+    index = json.loads(cluster).get("task", {}).get("index", 0) if cluster else 0
+    return int(index) or int(os.environ.get("RANK", "0"))
 
 
 def worker() -> tuple[int, ...]:
