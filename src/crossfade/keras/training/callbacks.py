@@ -19,7 +19,8 @@ class RocAuc(keras.callbacks.Callback):
     """The ROC AUC of held-out pictures after each epoch, written into the logs as `val_auc`.
 
     Of two classes, of class 1; of more, the mean over one class against the rest (see `crossfade.training.metrics`).
-    It is exact, and ties count half. Put it before the callbacks that read it:
+    It is exact, and ties count half; of C sigmoids, each row is divided by its sum first. Put it before the callbacks
+    that read it:
 
         callbacks=[RocAuc(held_out), ModelCheckpoint("best.keras", monitor="val_auc", mode="max", save_best_only=True)]
 
