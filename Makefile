@@ -64,11 +64,13 @@ slow: .venv/.stamps/dev
 	CROSSFADE_SLOW=1 $(RUN) pytest --timeout 3600 -m slow
 
 results: .venv/.stamps/workbench
-	@test -n "$(DATA)" || { echo "make results DATA=folder-with-cifar10"; exit 2; }
+	@test -n "$(DATA)" || { echo "make results DATA=folder-with-cifar10-flowers2-caltech4"; exit 2; }
 	for recipe in r3-mixup-cnn4 r2-cutmix-resnet20; do \
 	  $(BIN)/crossfade compare $(DATA)/cifar10 -c recipes/$$recipe.toml --out runs/$$recipe || exit; \
 	done
 	$(BIN)/crossfade train $(DATA)/cifar10 -c recipes/fast-cifar10.toml --out runs/fast-cifar10
+	$(BIN)/crossfade train $(DATA)/flowers2 -c recipes/r4-flowers.toml --out runs/r4-flowers
+	$(BIN)/crossfade compare $(DATA)/caltech4 -c recipes/r1-mixup-vgg16.toml --out runs/r1-mixup-vgg16
 
 # uv installs the same wheels in seconds where it is there; pip does wherever Python is.
 define install
