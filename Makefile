@@ -63,6 +63,7 @@ bench: .venv/.stamps/bench
 slow: .venv/.stamps/dev
 	CROSSFADE_SLOW=1 $(RUN) pytest --timeout 3600 -m slow
 
+# R1 comes last: its ImageNet weights are fetched from timm's hub; without a network, give it --no-pretrained by hand.
 results: .venv/.stamps/workbench
 	@test -n "$(DATA)" || { echo "make results DATA=folder-with-cifar10-flowers2-caltech4"; exit 2; }
 	for recipe in r3-mixup-cnn4 r2-cutmix-resnet20; do \

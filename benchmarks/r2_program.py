@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="r2_program", description=__doc__)
     parser.add_argument("data", type=Path, help="holds train/<class>/ and test/<class>/")
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--steps", type=int, help="of each epoch, instead of all")
+    parser.add_argument("--steps", type=int, help="of each epoch, instead of all; validation is always whole")
     parser.add_argument("--none", action="store_true", help="train without CutMix")
     given = parser.parse_args()
     train, test = read(given.data / "train"), read(given.data / "test")
@@ -32,10 +32,10 @@ def main() -> None:
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     clock = Clock()
     batches = plain(*train) if given.none else mixed(*train)
-    steps = given.steps or len(batches)
-    judged = plain(*test, shuffle=False)
-    options = {"epochs": given.epochs, "steps_per_epoch": steps, "validation_data": judged, "callbacks": [clock]}
-    model.fit(batches.repeat(), verbose=2, **options)
+    options = {"validation_data": plain(*test, shuffle=False), "epochs": given.epochs, "callbacks": [clock]}
+    if given.steps:
+        batches, options = batches.repeat(), options | {"steps_per_epoch": given.steps}
+    model.fit(batches, verbose=2, **options)
     print("seconds per epoch:", ", ".join(f"{seconds:.1f}" for seconds in clock.seconds))
 
 

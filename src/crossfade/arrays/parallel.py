@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-_BYTES_WORTH_A_THREAD = 2 << 20
+_BYTES_WORTH_A_THREAD = 1 << 20
 _MOST_THREADS = 16
 
 _threads: int | None = None
@@ -35,7 +35,7 @@ def get_threads() -> int:
 
 def share(work: Callable[[int, int], object], samples: int, size: int) -> None:
     """Call ``work(start, stop)`` on shares that cover ``0..samples``, in parallel where `size` bytes are worth it."""
-    threads = min(get_threads(), samples, 1 + size // _BYTES_WORTH_A_THREAD)
+    threads = min(get_threads(), samples, size // _BYTES_WORTH_A_THREAD)
     if threads <= 1:
         work(0, samples)
         return

@@ -98,4 +98,6 @@ def _classes(rule: str, batch: int, labels: ArrayLike | None) -> Partners:
         classes = classes.argmax(axis=1)
     if classes.shape != (batch,):
         raise PlanError(f"partner: {rule!r} needs {batch} labels. Got shape {np.shape(labels)}.")
+    if classes.dtype.kind == "f" and np.isnan(classes).any():
+        raise PlanError(f"partner: {rule!r} needs class numbers. Got {labels}, of which some are no number.")
     return classes

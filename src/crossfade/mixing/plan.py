@@ -181,9 +181,9 @@ class Plan(Tree):
             self.box[:, 0],
         )
         first, last = self.box[..., :2], self.box[..., 2:]
-        if self.box.min() < 0 or not ((first <= last) & (last <= (height, width))).all():
-            inside = (first >= 0) & (first <= last) & (last <= (height, width))
-            _require(False, f"boxes inside the {height} x {width} picture", self.box[~inside.all(axis=-1)][:1])
+        inside = (first >= 0) & (first <= last) & (last <= (height, width))
+        if not inside.all():
+            raise _broken(f"boxes inside the {height} x {width} picture", self.box[~inside.all(axis=-1)][:1])
         _require(self.fit in ("crop", "resize"), 'fit "crop" or "resize"', repr(self.fit))
         if self.mask is not None:
             _require(layers >= 2 and self.mask.shape == self.shape, f"a mask of shape {self.shape}", self.mask.shape)
@@ -268,15 +268,17 @@ class Plan(Tree):
             opacity: (B,) or a number, of the upper layer.
             box: (B, 4) of the upper layer; the whole picture if None.
             mask: (B, H, W), as in `Plan`.
+
+        Raises:
+            PlanError: one of these has another shape, or breaks a rule of `Plan`.
         """
         full, opacities = full_boxes(shape), np.ones((shape[0], 2), np.float32)
+        partner, upper = np.asarray(partner), full if box is None else np.asarray(box)
+        _require(partner.shape == shape[:1], f"a partner for each sample, {shape[:1]}", partner.shape)
+        _require(upper.shape == full.shape, f"a box for each sample, {full.shape}", upper.shape)
+        _require(np.shape(opacity) in ((), shape[:1]), f"an opacity for each sample, {shape[:1]}", np.shape(opacity))
         opacities[:, 1] = opacity
-        return cls(
-            source=_pair(np.arange(shape[0]), partner),
-            opacity=opacities,
-            box=_pair(full, full if box is None else box),
-            mask=mask,
-        )
+        return cls(source=_pair(np.arange(shape[0]), partner), opacity=opacities, box=_pair(full, upper), mask=mask)
 
     def visible(self) -> NDArray[np.float64]:
         """(B, K) float64: the share of the picture that shows each layer, recounted from the geometry.
@@ -392,9 +394,9 @@ def full_boxes(shape: Shape) -> NDArray[np.int32]:
     return boxes
 
 
-def _pair(lower: NDArray[Any], upper: Any) -> NDArray[Any]:
+def _pair(lower: NDArray[Any], upper: NDArray[Any]) -> NDArray[Any]:
     """(B, 2, ...) of two layers (B, ...)."""
-    return np.concatenate([lower[:, None], np.asarray(upper)[:, None]], axis=1)
+    return np.concatenate([lower[:, None], upper[:, None]], axis=1)
 
 
 def _uncovered(coverage: NDArray[np.float64]) -> Any:
@@ -414,7 +416,11 @@ def _same(a: Any, b: Any) -> bool:
 
 def _require(held: bool, rule: str, got: object) -> None:
     if not held:
-        raise PlanError(f"Plan: needs {rule}. Got {got}.")
+        raise _broken(rule, got)
+
+
+def _broken(rule: str, got: object) -> PlanError:
+    return PlanError(f"Plan: needs {rule}. Got {got}.")
 
 
 def _unreadable(who: str, error: Exception) -> PlanError:

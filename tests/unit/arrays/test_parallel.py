@@ -38,11 +38,13 @@ def test_shares_cover_the_batch_once(threads, count):
 
 
 def test_small_batches_stay_in_the_callers_thread(threads, monkeypatch):
-    monkeypatch.setattr(parallel, "_BYTES_WORTH_A_THREAD", 1 << 20)
+    monkeypatch.setattr(parallel, "_BYTES_WORTH_A_THREAD", 1000)
     threads(4)
-    names = []
-    parallel.share(lambda start, stop: names.append((threading.current_thread(), start, stop)), 8, 1000)
-    assert names == [(threading.current_thread(), 0, 8)]
+    for size, shares in ((500, 1), (1999, 1), (2000, 2), (3000, 3), (9000, 4)):
+        seen = []
+        parallel.share(lambda start, stop, seen=seen: seen.append((threading.current_thread(), stop - start)), 12, size)
+        assert [samples for _, samples in seen] == [12 // shares] * shares
+        assert (threading.current_thread(), 12 // shares) in seen
 
 
 def results() -> list[bytes]:

@@ -104,6 +104,12 @@ def test_missing_or_short_labels(rule):
         cf.MixUp(partner=rule).plan((4, 2, 2), rng=0, labels=[0, 1, 2])
 
 
+@pytest.mark.parametrize("rule", ["same_class", "cross_class"])
+def test_labels_that_are_no_numbers(rule):
+    with pytest.raises(cf.PlanError, match=f"'{rule}' needs class numbers. Got .*nan"):
+        cf.MixUp(partner=rule).plan((3, 2, 2), rng=0, labels=[np.nan, 1, 1])
+
+
 def test_unknown_rules():
     for refuse in (check_rule, lambda rule: draw_partners(rule, 2, rng=rng())):
         with pytest.raises(cf.PlanError, match="must be one of permute, derange, roll, flip, same_class, cross_class"):

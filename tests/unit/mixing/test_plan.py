@@ -174,6 +174,22 @@ def test_two_layers():
     assert plan.weight.tolist() == [[0.75, 0.25], [0.5, 0.5]]
 
 
+@pytest.mark.parametrize(
+    ("what", "given"),
+    [
+        ("partner", {"partner": [1]}),
+        ("partner", {"partner": 1}),
+        ("box", {"box": FULL}),
+        ("box", {"box": [FULL]}),
+        ("opacity", {"opacity": np.full((1, 2), 0.5)}),
+        ("opacity", {"opacity": [0.5, 0.5, 0.5]}),
+    ],
+)
+def test_two_layers_take_one_of_each_for_a_sample(what, given):
+    with pytest.raises(cf.PlanError, match=rf"needs an? {what} for each sample, \(2,.* Got "):
+        Plan.two_layers((2, 4, 6), **{"partner": [1, 0], **given})
+
+
 def test_full_boxes():
     assert full_boxes((2, 4, 6)).tolist() == [FULL, FULL]
 

@@ -260,4 +260,4 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = values.min(), values.max()
     if low >= 0 and high <= 255:
         return values if high <= 1 else values / np.float32(255)
-    return (values - low) / (high - low)
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)

@@ -55,8 +55,8 @@ class Maker:
         return model
 
     def _check_new(self, what: str, part: Any) -> None:
-        known = self._before.get(id(part), lambda: None)()
-        if known is not None and known is part:
+        known: Any = self._before[id(part)]() if id(part) in self._before else None
+        if known is part:
             name = f" {part.path}" if what == "weight" else ""
             raise ConfigError(
                 f"compare: every training begins with a new model, or it would go on where another ended. Got the same "

@@ -55,7 +55,7 @@ def weights_digest(model: Any) -> str:
     """
     digest = hashlib.sha256()
     for number, weight in enumerate(model.weights):
-        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        values = np.asarray(keras.ops.convert_to_numpy(weight), order="C")
         digest.update(f"{number} {values.dtype} {values.shape}\n".encode())
         digest.update(values.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -44,6 +44,12 @@ def test_floats_keep_their_values(dtype: str) -> None:
     assert paired.preview(5)[0].dtype == np.uint8
 
 
+def test_a_preview_of_one_grey_is_black(recwarn: pytest.WarningsRecorder) -> None:
+    preview = ArrayDataset(np.full_like(PICTURES, -3, np.float32), LABELS, shuffle=False, **LAST).preview(3)[0]
+    assert (preview == 0).all()
+    assert not recwarn
+
+
 @pytest.mark.parametrize("scale", [1, 255])
 def test_a_preview_of_floats_has_their_lights_and_darks(scale: int) -> None:
     x = PICTURES.astype(np.float32) / 255 * scale

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -230,6 +231,12 @@ def test_a_run_that_was_stopped_in_its_first_epoch_begins_anew(tmp_path: Path) -
     first = weights_digest(model)
     fit(model, recorder, epochs=1)
     assert recorder.summary["initial_weights"] == stored(tmp_path / "run", "command.json")["initial_weights"] == first
+
+
+def test_a_digest_knows_a_number_from_a_row_of_one() -> None:
+    one, row = (SimpleNamespace(weights=[keras.Variable(values)]) for values in (2.0, [2.0]))
+    assert weights_digest(one) != weights_digest(row)
+    assert weights_digest(one) == weights_digest(SimpleNamespace(weights=[keras.Variable(2.0)]))
 
 
 def test_epochs_of_some_steps_count_what_they_saw(tmp_path: Path) -> None:
