@@ -13,7 +13,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import folder_speed, keras_speed, mixing_speed, peers, startup, table, timing, training_cost
+from benchmarks import (
+    folder_speed,
+    keras_speed,
+    mixing_speed,
+    peers,
+    startup,
+    step_speed,
+    table,
+    timing,
+    training_cost,
+)
 from benchmarks.pictures import Folders, folders
 from crossfade.arrays import parallel
 
@@ -44,6 +54,8 @@ def measure(found: Folders) -> Iterator[table.Section]:
     yield folder_speed.small_epochs(found.small, folder_speed.Size(batch=128, side=32, rounds=2, epochs=1))
     _tell("scan and cache")
     yield folder_speed.small_pictures(found.small, rounds=3)
+    _tell("a step of training")
+    yield from step_speed.measure(step_speed.Size())
     _tell("recording a training")
     yield from training_cost.measure(found.flowers, training_cost.Size())
     _tell("start-up")

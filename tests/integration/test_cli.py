@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from crossfade.cli import COMMANDS
+from crossfade.cli import COMMANDS, main
 from crossfade.cli.options import seeds_of
 from crossfade.errors import ConfigError
 from tests.integration.conftest import Call
@@ -37,6 +37,15 @@ def test_help_does_not_import_torch_or_numpy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip().endswith("[]")
+
+
+def test_only_commands_have_freed_memory_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("crossfade.memory.keep_freed_memory", lambda: asked.append(True))
+    for typed, expected in ((["--help"], 0), ([], 0), (["scn"], 0), (["scan", "--help"], 1)):
+        with pytest.raises(SystemExit):
+            main(typed)
+        assert len(asked) == expected, typed
 
 
 def test_scan(call: Call, corners: Path) -> None:

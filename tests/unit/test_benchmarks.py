@@ -7,7 +7,18 @@ import os
 import numpy as np
 import pytest
 import torch
-from benchmarks import folder_speed, keras_speed, mixing_speed, peers, pictures, startup, table, timing, training_cost
+from benchmarks import (
+    folder_speed,
+    keras_speed,
+    mixing_speed,
+    peers,
+    pictures,
+    startup,
+    step_speed,
+    table,
+    timing,
+    training_cost,
+)
 from benchmarks.table import Line, Section
 from benchmarks.timing import Timing
 
@@ -87,6 +98,13 @@ def test_time_within_timed_time_is_counted_once():
     assert set(watch.seconds) == {"outer"}
     assert inner() == 7
     assert set(watch.seconds) == {"outer", "inner"}
+
+
+def test_a_step_of_training():
+    (section,) = step_speed.measure(step_speed.Size(shapes=(("cnn4", 4, 8),), rounds=2))
+    assert section.lines[0].work == "a step of training, cnn4, 4x8x8"
+    assert section.lines[0].best_peer.endswith("(freed memory given back)")
+    assert rounds_of(section) == {2}
 
 
 def test_startup():

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import subprocess
+import sys
 import threading
 
 import numpy as np
+import pytest
 import torch
 
 import crossfade as cf
-from crossfade.memory import MOST_KEPT, WORTH_KEEPING, Buffers
+from crossfade.memory import MOST_KEPT, WORTH_KEEPING, Buffers, keep_freed_memory
+
+# How often the system hands out and clears a page while 64 MB are filled and freed, after they have been once.
+COUNT_PAGES = """
+import resource, sys
+from crossfade.memory import keep_freed_memory
+
+if sys.argv[1:]:
+    assert keep_freed_memory()
+faults = []
+for _ in range(3):
+    filled = b"x" * (64 << 20)
+    del filled
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[0])
+"""
 
 
 def address(array: np.ndarray) -> int:
@@ -108,3 +127,17 @@ def test_mixing_in_a_loop_uses_memory_again_and_never_that_of_a_result_in_use() 
     del first
     gc.collect()
     assert address(cf.mix_images(images, plan)) == place
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="mallopt is glibc's")
+def test_a_process_of_ours_keeps_what_it_frees() -> None:
+    def pages(*arguments: str) -> int:
+        command = [sys.executable, "-c", COUNT_PAGES, *arguments]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert pages("keep") < 100 < 1000 < pages()
+
+
+def test_other_systems_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert keep_freed_memory() is False

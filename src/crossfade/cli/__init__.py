@@ -50,7 +50,12 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COMMANDS:
+        from crossfade.memory import keep_freed_memory
+
+        keep_freed_memory()
+    sys.exit(run(arguments))
 
 
 def run(arguments: list[str]) -> int:
