@@ -4,7 +4,7 @@
     >>> with seeded(0):
     ...     net = build("cnn4", num_classes=10, channels=1, size=8)
 
-Three families of our own (`small.py`, `resnet.py`, `fast.py`) and every model of timm (`timm.py`);
+Four families of our own (`small.py`, `resnet.py`, `fast.py`, `airbench.py`) and every model of timm (`timm.py`);
 `registry.py` turns a name into one of them, `weights.py` fills it from a file.
 """
 

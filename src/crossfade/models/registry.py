@@ -19,6 +19,7 @@ from torch import nn
 
 from crossfade.errors import ConfigError, MissingExtra
 from crossfade.models import timm
+from crossfade.models.airbench import Airbench
 from crossfade.models.fast import Fast
 from crossfade.models.resnet import CifarResNet
 from crossfade.models.small import Cnn4
@@ -33,6 +34,9 @@ _OURS: dict[str, Callable[..., nn.Module]] = {
     "resnet32": partial(CifarResNet, 32),
     "resnet44": partial(CifarResNet, 44),
     "resnet56": partial(CifarResNet, 56),
+    "airbench94": partial(Airbench, (64, 256, 256), 2),
+    "airbench95": partial(Airbench, (128, 384, 384), 2),
+    "airbench96": partial(Airbench, (128, 512, 512), 3),
 }
 
 

@@ -31,7 +31,7 @@ def _option(default: Any, words: str) -> Any:
 class RunConfig:
     """How one training is done. Every field is a flag and a key of the TOML file."""
 
-    model: str = _option("fast", "network: cnn4, resnet20/32/44/56, fast, or timm:NAME")
+    model: str = _option("fast", "network: cnn4, resnet20/32/44/56, fast, airbench94/95/96, or timm:NAME")
     pretrained: bool = _option(False, "start from timm's published weights")
     weights: str | None = _option(None, "start from a local safetensors file")
     mix: str = _option("none", "how to mix: none, mixup, cutmix, with options as in cutmix:alpha=1.0,p=0.5")

@@ -8,7 +8,8 @@ from crossfade.models import build, names, registry, seeded
 
 
 def test_our_networks_are_listed():
-    assert names() == ["cnn4", "fast", "resnet20", "resnet32", "resnet44", "resnet56"]
+    ours = ["cnn4", "fast", *(f"resnet{n}" for n in (20, 32, 44, 56)), *(f"airbench{n}" for n in (94, 95, 96))]
+    assert names() == ours
 
 
 @pytest.mark.parametrize("name", names())
@@ -20,7 +21,7 @@ def test_any_picture_from_eight_pixels_on_gives_a_row_of_logits(name, channels, 
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("name", ["cnn4", "fast", "resnet20"])
+@pytest.mark.parametrize("name", ["cnn4", "fast", "resnet20", "airbench94", "airbench96"])
 def test_every_trainable_tensor_gets_a_gradient(name):
     model = build(name, num_classes=3, channels=1, size=8)
     model(torch.randn(4, 1, 8, 8)).square().sum().backward()
