@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.table import Section, beside_peers
-from benchmarks.timing import THREADS, Work, interleave
+from benchmarks.timing import THREADS, interleave
 
 KEPT, GIVEN_BACK = "freed memory kept", "freed memory given back"
 
@@ -33,32 +33,40 @@ def measure(size: Size) -> Iterator[Section]:
     for name, batch, side in size.shapes:
         with _steps(name, batch, side, True) as kept, _steps(name, batch, side, False) as given_back:
             timings = interleave({KEPT: kept, GIVEN_BACK: given_back}, size.rounds, warmup=3)
+            notes = [f"{KEPT}: {kept() >> 20:,} MB at most, {GIVEN_BACK}: {given_back() >> 20:,} MB"]
         title = f"a step of training, {name}, {batch}x{side}x{side}"
         line = beside_peers(title, timings[KEPT], [timings[GIVEN_BACK]], 1, pictures=batch)
-        yield Section(title, [line], list(timings.values()))
+        yield Section(title, [line], list(timings.values()), notes)
 
 
 @contextmanager
-def _steps(name: str, batch: int, side: int, keep: bool) -> Iterator[Work]:
-    """Inside, what makes another process take one step; how it allocates is settled for its whole life."""
+def _steps(name: str, batch: int, side: int, keep: bool) -> Iterator[Callable[[], int]]:
+    """Inside, what makes another process take one step; how it allocates is settled for its whole life.
+
+    The step gives the most memory the process has held so far, in bytes.
+    """
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, name, batch, side, keep), daemon=True)
     process.start()
+    there.close()  # so that a process which fails is noticed: EOFError
 
-    def step() -> None:
+    def step() -> int:
         here.send(True)
-        here.recv()
+        return here.recv()
 
     try:
         yield step
     finally:
-        here.send(False)
+        with suppress(OSError):
+            here.send(False)
         process.join()
 
 
 def _serve(orders: Connection, name: str, batch: int, side: int, keep: bool) -> None:
-    """Take a step whenever told to, in the precision that a training would choose."""
+    """Take a step whenever told to, in the precision that a training would choose; answer with the most memory held."""
+    from resource import RUSAGE_SELF, getrusage
+
     import torch
     from torch.nn import functional
 
@@ -80,4 +88,4 @@ def _serve(orders: Connection, name: str, batch: int, side: int, keep: bool) -> 
             loss = functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        orders.send(True)
+        orders.send(getrusage(RUSAGE_SELF).ru_maxrss * 1024)  # Linux counts in KiB

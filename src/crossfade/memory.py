@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 WORTH_KEEPING = 1 << 20  # bytes; smaller arrays cost nothing
 MOST_KEPT = 1 << 29  # bytes that wait for their next use
+ALLOCATION = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 ALIGNMENT = 64  # bytes, a line of the cache: `crossfade.arrays.vectors` stores whole lines
 
 
@@ -82,19 +83,24 @@ buffers = Buffers()
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library keep all memory that is freed for its next use: for a process that is ours alone.
+    """Have the C library keep the memory that is freed for its next use: for a process that is ours alone.
 
     glibc gives large blocks back to the system at once. A training asks for the same ones in every step, and has them
-    cleared anew: a third of a step's time at worst. Nothing is given back before the process ends.
+    cleared anew: a third of a step's time at worst. Kept are all blocks of the main thread, and those below 64 MB of
+    other threads, until the process ends.
 
     Returns:
-        Whether it will: it is glibc's to do, so False on other systems.
+        Whether the C library agreed. It is not asked where it is not glibc, or where one of `ALLOCATION` already
+        says how memory is to be kept.
 
     Source:
         mallopt(3): M_TRIM_THRESHOLD of -1 disables trimming, M_MMAP_MAX of 0 disables blocks of their own.
     """
     trim_threshold, mmap_max = -1, -4
-    if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "gnu_get_libc_version"):
+    if sys.platform != "linux" or any(map(os.environ.get, ALLOCATION)):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
         return False
     return bool(library.mallopt(trim_threshold, -1) and library.mallopt(mmap_max, 0))
 

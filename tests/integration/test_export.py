@@ -61,6 +61,7 @@ RECIPES = [
     ("cnn4", 32, Preprocess()),
     ("resnet20", 32, Preprocess(fit="crop")),
     ("fast", 32, Preprocess(fit="pad")),
+    ("airbench94", 32, Preprocess()),
     ("timm:resnet18", 64, Preprocess(view="red", threshold=125, morphology="opening", normalise="divide")),
     pytest.param("timm:vgg16", 64, Preprocess(), marks=[pytest.mark.slow, LARGE]),
 ]

@@ -10,18 +10,18 @@ from crossfade.models.whiten import Whiten
 
 
 class ShiftNorm(nn.BatchNorm2d):
-    """Batch norm without a scale, whose shift is 8 times its parameter: under SGD it learns 64 times as fast."""
+    """Batch norm with a scale of 1, whose shift is 8 times its bias: under SGD it moves 64 times as far."""
 
     FASTER = 8
 
     def __init__(self, width: int) -> None:
-        super().__init__(width, affine=False)
-        self.shift = nn.Parameter(torch.zeros(width))
+        super().__init__(width)
+        self.weight.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""
-        mean, variance, shift = self.running_mean, self.running_var, self.FASTER * self.shift
-        return functional.batch_norm(x, mean, variance, None, shift, self.training, self.momentum, self.eps)
+        mean, variance, shift = self.running_mean, self.running_var, self.FASTER * self.bias
+        return functional.batch_norm(x, mean, variance, self.weight, shift, self.training, self.momentum, self.eps)
 
 
 class Group(nn.Module):
@@ -65,9 +65,9 @@ class Airbench(nn.Module):
         size: not used; pictures of any size from 8 pixels on do.
 
     Source:
-        Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498, sections 3 and 5, and for the
-        place of the residual connection the program published with it, airbench96. Differs: the shift after the
-        whitening convolution is trained to the end; batch norm is torch's own, with a momentum of 0.1.
+        Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498, and the programs published with
+        it, airbench96 as of June 2024. Differs: the bias after the whitening convolution is trained to the end, and
+        like the shifts it is not decayed; batch norm has torch's own epsilon and a momentum of 0.1 throughout.
     """
 
     SCALE = 1 / 9

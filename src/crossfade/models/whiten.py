@@ -40,7 +40,8 @@ class Whiten(nn.Conv2d):
         kept: int | None = None,
         epsilon: float = 1e-2,
     ) -> None:
-        kept = min(kept or channels * patch**2, channels * patch**2)
+        there_are = channels * patch**2
+        kept = there_are if kept is None else min(kept, there_are)
         super().__init__(channels, 2 * kept, patch, stride=stride, padding=padding, bias=False)
         self.epsilon = epsilon
         self.weight.requires_grad_(False)

@@ -228,7 +228,7 @@ class Training:
             self._stop.leave(self.folder)
 
     def _prepare_model(self) -> None:
-        """Show training pictures, evenly spread, to a model that wants to see some before it learns: models.fast."""
+        """Show training pictures, evenly spread, to a model that wants to see some before it learns: models.whiten."""
         prepare = getattr(self.model, "prepare", None)
         if prepare is None:
             return

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from crossfade.models import build, seeded
 from crossfade.models.airbench import ShiftNorm
@@ -35,17 +36,17 @@ def test_convolutions_start_as_the_identity(deepest):
     assert torch.equal(deepest.groups[2].convs[1](images), images)
 
 
-def test_three_convolutions_are_bridged_and_two_are_not(deepest):
-    """With the last norm's output at its shift of -100 only a bridge leaves anything behind the last GELU."""
-    for group, bridged in ((deepest.groups[1], True), (build("airbench95", num_classes=2).groups[1], False)):
-        group.eval()
-        with torch.no_grad():
-            group.norms[0].shift.fill_(1000)
-            group.norms[-1].shift.fill_(-100 / ShiftNorm.FASTER)
-            group.convs[-1].weight.zero_()
-            found = group(torch.randn(2, 128, 8, 8))
-        assert bool((found > 1000).all()) == bridged
-        assert bool((found == 0).all()) != bridged
+@pytest.mark.parametrize(("name", "bridged"), [("airbench94", False), ("airbench95", False), ("airbench96", True)])
+def test_three_convolutions_are_bridged_before_the_last_gelu_and_two_are_not(name, bridged):
+    group = build(name, num_classes=2).groups[0].eval()
+    with torch.no_grad():
+        group.convs[0].weight.zero_()
+        group.convs[-1].weight.zero_()
+        group.norms[0].bias.fill_(12 / ShiftNorm.FASTER)  # which GELU leaves as it is
+        group.norms[-1].bias.fill_(-4 / ShiftNorm.FASTER)
+        found = group(torch.randn(2, 24, 8, 8))
+    expected = functional.gelu(torch.tensor(12.0 - 4 if bridged else -4.0))
+    assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_a_shift_moves_sixty_four_times_as_far_in_a_step_of_sgd():
@@ -67,3 +68,12 @@ def test_evaluation_uses_what_training_averaged():
         norm(images)
     assert torch.allclose(norm.eval()(torch.ones(1, 2, 1, 1)), torch.zeros(()), atol=0.15)
     assert torch.allclose(norm(torch.full((1, 2, 1, 1), 4.0)), torch.ones(()), atol=0.15)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_step_on_cuda():
+    model = build("airbench94", num_classes=3).to("cuda", memory_format=torch.channels_last)
+    with torch.autocast("cuda", torch.bfloat16):
+        loss = model(torch.randn(4, 3, 32, 32, device="cuda")).square().sum()
+    loss.backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad)
