@@ -10,11 +10,6 @@ OLDEST := keras==3.8.0 jax==0.5.3 jaxlib==0.5.3
 BESIDE := $(CURDIR)/$(VENV)/keras-oldest
 DOOR   := tests/unit/keras
 
-# The tests that start JAX or TensorFlow, in a process of their own: beside their threads no other test may fork.
-FRAMEWORKS := tests/contract tests/property/test_images.py tests/property/test_targets.py tests/integration/test_examples.py \
-  tests/integration/test_jit_page.py tests/integration/test_keras_layers.py tests/integration/test_tf_data.py \
-  tests/unit/arrays/test_tracing.py tests/unit/test_trees.py $(DOOR)
-
 # Two processes at once, the output of each by itself where make can; one thread each, as two would wait for each other.
 TWO    = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 ALONE  := OMP_NUM_THREADS=1 $(RUN)
@@ -36,10 +31,10 @@ test: .venv/.stamps/dev
 	$(TWO) test-frameworks test-others test-on-jax test-on-tensorflow
 
 test-frameworks: .venv/.stamps/dev
-	$(ALONE) pytest $(QUIET) $(FRAMEWORKS)
+	$(ALONE) pytest $(QUIET) --frameworks only
 
 test-others: .venv/.stamps/dev
-	$(ALONE) pytest $(QUIET) $(addprefix --ignore=,$(FRAMEWORKS))
+	$(ALONE) pytest $(QUIET) --frameworks without
 
 test-keras-oldest: .venv/.stamps/dev .venv/.stamps/keras-oldest
 	$(TWO) test-oldest-on-torch test-oldest-on-jax test-oldest-on-tensorflow

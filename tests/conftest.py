@@ -1,7 +1,7 @@
 """How Hypothesis searches: the same examples on every run, unless HYPOTHESIS_PROFILE=explore asks for new ones.
 
-And in which order tests come: JAX and TensorFlow keep threads, which a fork does not survive, so those that start
-them come after those that fork.
+And which tests run, and in which order: JAX and TensorFlow keep threads, which a fork does not survive, so those that
+start them come after those that fork, and `--frameworks only` and `--frameworks without` part them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ settings.register_profile("ci", derandomize=True, database=None, max_examples=40
 settings.register_profile("explore", max_examples=1000, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-STARTS_THREADS = (
+FRAMEWORKS = (
     "contract/",
+    "integration/test_examples.py",
     "integration/test_jit_page.py",
     "integration/test_keras_layers.py",
     "integration/test_tf_data.py",
@@ -44,10 +45,29 @@ STARTS_THREADS = (
 )
 
 
+def starts_frameworks(path: Path) -> bool:
+    """Whether the tests of a file start JAX or TensorFlow."""
+    here = Path(__file__).parent
+    return path.is_relative_to(here) and path.relative_to(here).as_posix().startswith(FRAMEWORKS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """So that `make test` can run both kinds at once, each in a process of its own."""
+    told = "only the tests that start JAX or TensorFlow, or all others"
+    parser.addoption("--frameworks", choices=("only", "without"), help=told)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of the kind that is not asked for; those that are named on the command line always run."""
+    wanted = config.getoption("--frameworks")
+    if wanted is None or collection_path.is_dir():
+        return None
+    return starts_frameworks(collection_path) != (wanted == "only") or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort by that alone."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(here).as_posix().startswith(STARTS_THREADS))
+    items.sort(key=lambda item: starts_frameworks(item.path))
 
 
 @pytest.fixture
