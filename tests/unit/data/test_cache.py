@@ -1,48 +1,24 @@
+"""What a cache holds, which wish it answers, and when it is read again."""
+
 from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from crossfade.data import Cache, Index, prepare, scan
-from crossfade.data import _crew as crew
 from crossfade.data import _reading as reading
+from crossfade.data import prepare, scan
 from crossfade.data._store import npy_header
 from crossfade.data._workshop import default_cache_dir
-from crossfade.data.decode import decode
-from crossfade.data.fit import fit_to, to_channels
-from crossfade.errors import CacheError, ConfigError, DataError
+from crossfade.errors import ConfigError
+from tests.unit.data.caching import entries, truth
 from tests.unit.data.folders import encode, noise, pictures, write
-from tests.unit.data.test_scan import always_helpers, count_helpers, same, slow_down, snapshot
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write(tmp_path / "data", pictures({"a": 5, "b": 6}, size=16))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "caches"
-
-
-def truth(index: Index, cache: Cache) -> np.ndarray:
-    """Every picture decoded on its own, in the order of the index."""
-    images = [decode((index.root / path).read_bytes()) for path in index.paths]
-    return np.stack([to_channels(fit_to(image, cache.size, cache.fit), cache.channels) for image in images])
-
-
-def entries(home: Path) -> list[str]:
-    return sorted(path.name for path in home.iterdir())
+from tests.unit.data.test_scan import same, snapshot
 
 
 def test_the_cache_holds_the_pictures_of_the_index(root: Path, home: Path) -> None:
@@ -239,310 +215,6 @@ def test_wishes_that_make_no_sense(root: Path, home: Path, options: dict[str, An
         prepare(root, cache_dir=home, **options)
 
 
-# ---------------------------------------------------------------------------------------- several processes
-
-
-@pytest.fixture
-def mixed(tmp_path: Path) -> Path:
-    """600 files, some of them no pictures."""
-    files = pictures({"a": 300, "b": 300}, size=16, kind="JPEG")
-    for number in range(3, 290, 7):
-        files[f"a/{number:03d}.jpeg"] = b"no picture"
-    return write(tmp_path / "data", files)
-
-
-def same_files(one: Cache, other: Cache) -> bool:
-    names = ("meta.json", "pixels.npy", "sums.npy", "shapes.npy", "digests.npy", "sketches.npy")
-    return all((one.folder / name).read_bytes() == (other.folder / name).read_bytes() for name in names)
-
-
-def test_helpers_write_the_same_cache(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    index, alone = prepare(mixed, cache_dir=tmp_path / "one", workers=1)
-    always_helpers(monkeypatch)
-    slow_down(monkeypatch)
-    started = count_helpers(monkeypatch)
-    other, together = prepare(mixed, cache_dir=tmp_path / "two", workers=3)
-    assert len(started) == 2
-    assert same(index, other)
-    assert alone.key == together.key
-    assert same_files(alone, together)
-    assert np.array_equal(alone.pixels, together.pixels)
-
-
-def always_threads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Have threads help; the names of those that do are in the set that is returned."""
-    monkeypatch.setattr(crew, "HELPERS_HELP_SECONDS", 0.0)
-    monkeypatch.setattr(crew, "THREADS_HELP_FROM", 0.0)
-    monkeypatch.setattr(crew, "THREADS_HELP_UNTIL", 1e9)
-    slow_down(monkeypatch)
-    slow, seen = reading.Reader.chunk, set()
-
-    def chunk(*args: Any) -> reading.Chunk:
-        seen.add(threading.current_thread().name)
-        return slow(*args)
-
-    monkeypatch.setattr(reading.Reader, "chunk", chunk)
-    return seen
-
-
-def test_threads_write_the_same_cache_and_start_no_process(
-    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index, alone = prepare(mixed, cache_dir=tmp_path / "one", workers=1)
-    seen = always_threads(monkeypatch)
-    started = count_helpers(monkeypatch)
-    other, together = prepare(mixed, cache_dir=tmp_path / "two", workers=3)
-    assert seen == {"MainThread", "crossfade-reader"}
-    assert not started
-    assert same(index, other)
-    assert same_files(alone, together)
-
-
-def test_an_interruption_ends_the_threads_before_the_folder_is_taken_away(
-    mixed: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = always_threads(monkeypatch)
-    genuine = reading.Reader._write
-
-    def write_slowly(*args: Any) -> bytes:
-        time.sleep(0.2 if threading.current_thread().name == "crossfade-reader" else 0)
-        return genuine(*args)
-
-    monkeypatch.setattr(reading.Reader, "_write", write_slowly)
-
-    def interrupt(done: int, total: int) -> None:
-        if len(seen) > 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare(mixed, cache_dir=home, size=16, channels=3, workers=3, progress=interrupt)
-    assert not [thread for thread in threading.enumerate() if thread.name == "crossfade-reader"]
-    assert entries(home) == []
-
-
-def test_a_thread_that_fails_is_an_error(mixed: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    always_threads(monkeypatch)
-    genuine = reading.Reader._write
-
-    def write_rows(*args: Any) -> bytes:
-        if threading.current_thread().name == "crossfade-reader":
-            raise OSError(28, "No space left on device")
-        return genuine(*args)
-
-    monkeypatch.setattr(reading.Reader, "_write", write_rows)
-    with pytest.raises(CacheError, match="No space left on device"):
-        prepare(mixed, cache_dir=home, workers=2)
-    assert entries(home) == []
-
-
-# ------------------------------------------------------------------------------------------ damaged caches
-
-
-DAMAGED_PIXELS = {
-    "first byte": (lambda pixels: flip(pixels, 128), 1),
-    "a byte in the middle": (lambda pixels: flip(pixels, 128 + 5 * 768 + 77), 1),
-    "last byte": (lambda pixels: flip(pixels, -1), 1),
-    "header": (lambda pixels: flip(pixels, 20), 0),
-    "two rows": (lambda pixels: (flip(pixels, 128 + 768), flip(pixels, 128 + 2 * 768)), 2),
-    "top bits of two words, which a sum of words would not see": (
-        lambda pixels: (flip(pixels, 128 + 7, 128), flip(pixels, 128 + 15, 128)),
-        1,
-    ),
-    "cut off": (lambda pixels: os.truncate(pixels, 128 + 9 * 768 + 5), 2),
-    "empty": (lambda pixels: os.truncate(pixels, 0), 11),
-    "longer": (lambda pixels: os.truncate(pixels, 20_000), 0),
-}
-
-
-def flip(path: Path, at: int, mask: int = 4) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= mask
-    path.write_bytes(data)
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-
-
-@pytest.mark.parametrize("damage", DAMAGED_PIXELS)
-def test_only_damaged_pictures_are_decoded_again(
-    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, damage: str
-) -> None:
-    index, cache = prepare(root, cache_dir=home)
-    decoded: list[bytes] = []
-
-    class Counting(reading.Decoder):
-        def __call__(self, data: bytes) -> np.ndarray:
-            decoded.append(data)
-            return super().__call__(data)
-
-    monkeypatch.setattr(reading, "Decoder", Counting)
-    harm, pictures = DAMAGED_PIXELS[damage]
-    harm(cache.folder / "pixels.npy")
-    again, mended = prepare(root, cache_dir=home)
-    assert (mended.reused, mended.key, mended.mended) == (True, cache.key, pictures)
-    assert len(decoded) == pictures
-    assert same(index, again)
-    assert np.array_equal(mended.pixels, truth(again, mended))
-    assert np.array_equal(np.load(mended.folder / "pixels.npy"), mended.pixels)
-    assert np.array_equal(cache.pixels, mended.pixels), "who has it open sees it mended"
-    assert entries(home) == [cache.key]
-    assert prepare(root, cache_dir=home)[1].mended == 0
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda folder: flip(folder / "sums.npy", -1),
-        lambda folder: flip(folder / "digests.npy", -1),
-        lambda folder: flip(folder / "sketches.npy", -1),
-        lambda folder: flip(folder / "shapes.npy", 3),
-        lambda folder: flip(folder / "shapes.npy", -5),
-        lambda folder: os.truncate(folder / "sums.npy", 100),
-        lambda folder: os.truncate(folder / "meta.json", 30),
-        lambda folder: (folder / "meta.json").write_text("[]"),
-        lambda folder: edit(folder / "meta.json", '"stretch"', '"crop"'),
-        lambda folder: edit(folder / "meta.json", '"size": 16', '"size": 17'),
-        lambda folder: (folder / "meta.json").unlink(),
-        lambda folder: (folder / "pixels.npy").unlink(),
-    ],
-)
-def test_a_cache_whose_notes_are_damaged_is_made_anew(root: Path, home: Path, damage: Any) -> None:
-    index, cache = prepare(root, cache_dir=home)
-    damage(cache.folder)
-    again, anew = prepare(root, cache_dir=home)
-    assert not anew.reused
-    assert anew.key == cache.key
-    assert same(index, again)
-    assert np.array_equal(anew.pixels, truth(again, anew))
-    assert entries(home) == [cache.key]
-
-
-def test_a_damaged_row_of_a_file_that_changed_is_not_mended_with_other_pixels(root: Path, home: Path) -> None:
-    """With trust="size" nobody notices that a file changed, until its row has to be decoded again."""
-    _, cache = prepare(root, cache_dir=home, trust="size")
-    bitmap = {"kind": "BMP"}
-    write(root, {"a/000.png": encode(noise(16, 16, seed=1), **bitmap)})
-    _, cache = prepare(root, cache_dir=home, trust="size")
-    write(root, {"a/000.png": encode(noise(16, 16, seed=2), **bitmap)})
-    flip(cache.folder / "pixels.npy", 200)
-    index, anew = prepare(root, cache_dir=home, trust="size")
-    assert not anew.reused
-    assert np.array_equal(anew.pixels, truth(index, anew))
-
-
-def test_row_sums_see_any_changed_byte() -> None:
-    for length in (1, 7, 8, 9, 75, 768):
-        rows = np.random.default_rng(length).integers(0, 256, (3, length), dtype=np.uint8)
-        before = reading.row_sums(rows)
-        for at in range(length):
-            changed = rows.copy()
-            changed[1, at] ^= 0x10
-            assert (reading.row_sums(changed) == before).tolist() == [True, False, True]
-
-
-# ---------------------------------------------------------------------------------- folders that refuse us
-
-
-def test_a_cache_folder_that_cannot_be_made(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(CacheError, match=r"^cache: its folder must be writable\. Got .* Pass another cache_dir"):
-        prepare(root, cache_dir=tmp_path / "file/caches")
-    with pytest.raises(CacheError, match="must be writable"):
-        prepare(root, cache_dir=tmp_path / "file")
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_read_only_cache_folder(root: Path, home: Path) -> None:
-    home.mkdir(mode=0o500)
-    with pytest.raises(CacheError, match="must be writable"):
-        prepare(root, cache_dir=home)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    write(root, pictures({"a": 100, "b": 100}, size=16, first=50))
-    if workers > 1:
-        always_helpers(monkeypatch)
-        slow_down(monkeypatch)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
-    try:
-        with pytest.raises(CacheError, match=r"could not be written\. Got: .*Free some space"):
-            prepare(root, cache_dir=home, workers=workers)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert entries(home) == []
-    assert not prepare(root, cache_dir=home)[1].reused
-
-
-def test_a_finished_cache_is_read_from_a_folder_we_may_not_write(root: Path, home: Path) -> None:
-    prepare(root, cache_dir=home)
-    os.chmod(home, 0o500)
-    try:
-        assert prepare(root, cache_dir=home)[1].reused
-    finally:
-        os.chmod(home, 0o700)
-
-
-def test_bad_pictures_publish_nothing(tmp_path: Path, home: Path) -> None:
-    root = write(tmp_path / "data", {**pictures({"a": 2}), "b/0.png": b"x"})
-    with pytest.raises(DataError, match="class 'b'"):
-        prepare(root, cache_dir=home)
-    assert entries(home) == []
-
-
-def test_an_interrupted_build_leaves_nothing(root: Path, home: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare(root, cache_dir=home, progress=interrupt)
-    assert entries(home) == []
-
-
-def test_what_a_dead_build_left_is_cleared_away_but_not_what_a_living_one_needs(root: Path, home: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
-    for name in (".building-dead", ".building-alive"):
-        write(home / name, {"pixels.npy": b"half"})
-    handle = os.open(home / ".building-alive", os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    _, cache = prepare(root, cache_dir=home)
-    assert entries(home) == [".building-alive", cache.key]
-    os.close(handle)
-
-
-def test_a_file_that_vanishes_while_it_is_read_is_refused(
-    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crew, "PROBE_FILES", 1)
-
-    def vanish(done: int, total: int) -> None:
-        (root / "a/004.png").unlink(missing_ok=True)
-
-    index, cache = prepare(root, cache_dir=home, progress=vanish, size=16, channels=3, workers=1)
-    assert [(refusal.path, refusal.reason) for refusal in index.refused] == [("a/004.png", "unreadable")]
-    assert np.array_equal(cache.pixels, truth(index, cache))
-    assert index.counts == {"a": 4, "b": 6}
-
-
-def test_pictures_that_change_at_every_pass_are_an_error(
-    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crew, "PROBE_FILES", 1)
-
-    def restless(done: int, total: int) -> None:
-        for path in root.glob("*/*.png"):
-            if done == 1:
-                side = np.asarray(Image.open(path)).shape[0] + 16
-                path.write_bytes(encode(noise(side, side)))
-
-    with pytest.raises(CacheError, match="must not change while they are read"):
-        prepare(root, cache_dir=home, progress=restless, workers=1)
-    assert entries(home) == []
-
-
 def test_where_caches_live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CROSSFADE_CACHE", raising=False)
@@ -559,9 +231,6 @@ def test_progress_reaches_the_total(root: Path, home: Path) -> None:
         seen: list[tuple[int, int]] = []
         prepare(root, cache_dir=home, progress=lambda done, total: seen.append((done, total)))  # noqa: B023
         assert seen[-1] == (11, 11)
-
-
-# ------------------------------------------------------------------------------------------------- memory
 
 
 def test_what_stays_in_memory_is_under_300_bytes_a_picture() -> None:
