@@ -65,6 +65,7 @@ results: .venv/.stamps/workbench
 	  $(BIN)/crossfade compare $(DATA)/cifar10 -c recipes/$$recipe.toml --out runs/$$recipe || exit; \
 	done
 	$(BIN)/crossfade train $(DATA)/cifar10 -c recipes/fast-cifar10.toml --out runs/fast-cifar10
+	$(BIN)/crossfade train $(DATA)/cifar10 -c recipes/airbench96-cifar10.toml --out runs/airbench96-cifar10
 	$(BIN)/crossfade train $(DATA)/flowers2 -c recipes/r4-flowers.toml --out runs/r4-flowers
 	$(BIN)/crossfade compare $(DATA)/caltech4 -c recipes/r1-mixup-vgg16.toml --out runs/r1-mixup-vgg16
 
