@@ -14,24 +14,33 @@ WIDTHS = (128, 256, 256, 256, 256)
 POOLED = (False, True, False, True, False)
 
 
+def identity_conv(width_in: int, width: int) -> nn.Conv2d:
+    """A 3x3 convolution that starts as the identity as far as it can; the rest of its filters is random."""
+    conv = nn.Conv2d(width_in, width, 3, padding=1, bias=False)
+    with torch.no_grad():
+        nn.init.dirac_(conv.weight[:width_in])
+    return conv
+
+
+def halve(x: Tensor) -> Tensor:
+    """2x2 max-pooling, unless nearly nothing is left."""
+    return functional.max_pool2d(x, 2) if min(x.shape[2:]) >= 4 else x
+
+
 class Unit(nn.Module):
     """3x3 convolution, perhaps 2x2 max-pooling, batch norm, GELU."""
 
     def __init__(self, width_in: int, width: int, *, pool: bool) -> None:
         super().__init__()
         self.pool = pool
-        self.conv = nn.Conv2d(width_in, width, 3, padding=1, bias=False)
+        self.conv = identity_conv(width_in, width)
         # Of a training of a few hundred steps the usual momentum of 0.1 would remember too much.
         self.bn = nn.BatchNorm2d(width, momentum=0.3)
-        with torch.no_grad():
-            nn.init.dirac_(self.conv.weight[:width_in])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width_in, H, W) to (B, width, H, W), H and W halved by the pooling unless nearly nothing is left."""
+        """(B, width_in, H, W) to (B, width, H, W), H and W halved by the pooling."""
         x = self.conv(x)
-        if self.pool and min(x.shape[2:]) >= 4:
-            x = functional.max_pool2d(x, 2)
-        return functional.gelu(self.bn(x))
+        return functional.gelu(self.bn(halve(x) if self.pool else x))
 
 
 class Fast(nn.Module):

@@ -72,12 +72,14 @@ def test_a_prepared_network_stays_prepared_in_its_saved_weights(name):
     assert torch.equal(loaded.whiten.weight, saved.whiten.weight)
 
 
-@pytest.mark.parametrize("name", ["fast", "airbench94"])
-def test_the_whitening_filters_are_not_trained(name):
+SCALES = {f"groups.{group}.norms.{norm}.weight" for group in range(3) for norm in range(2)}
+
+
+@pytest.mark.parametrize(("name", "scales"), [("fast", set()), ("airbench94", SCALES)])
+def test_the_whitening_filters_and_no_others_are_not_trained(name, scales):
     model = build(name, num_classes=3)
-    kernels = {name: p.requires_grad for name, p in model.named_parameters() if p.ndim > 1}
-    assert not kernels.pop("whiten.weight")
-    assert all(kernels.values())
+    frozen = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert frozen == {"whiten.weight"} | scales
 
 
 def test_the_sign_of_a_filter_is_fixed_by_its_largest_entry():
