@@ -9,7 +9,8 @@ from typing import Any
 
 from crossfade.arrays.backend import Layout
 from crossfade.arrays.ops import Ops
-from crossfade.mixing.plan import EVEN, Plan
+from crossfade.mixing.plan import Plan
+from crossfade.mixing.visibility import EVEN
 
 
 def mix_images(xp: Ops, images: Any, plan: Plan, layout: Layout) -> Any:

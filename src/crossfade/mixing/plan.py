@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.errors import PlanError
+from crossfade.mixing.visibility import EVEN, dominant, shares
 from crossfade.mixing.words import described
 from crossfade.trees import Parts, Tree
 
 Shape = tuple[int, int, int]
-EVEN = 1e-6  # shares that differ by less are even: so they are for float32 numbers, too
 _DAMAGED = (EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 FORMAT = 1
 
@@ -285,58 +285,11 @@ class Plan(Tree):
 
         For opaque boxes this is an integer count of pixels divided once by the integer area.
         """
-        _, height, width = self.shape
-        if self.layers == 2 and self.mask is None:
-            return self._visible_pair() / (height * width)
-        areas, coverage = self._cells()
-        shares = [(share * areas).sum(axis=(1, 2)) for share in _uncovered(coverage)]
-        return np.stack(shares, axis=1) / (height * width)
-
-    def _visible_pair(self) -> NDArray[np.float64]:
-        """(B, 2) pixels: the same for two layers, which most plans have: their cells are in and out of one box."""
-        _, height, width = self.shape
-        top, left, bottom, right = self.box[:, 1].T.astype(np.float64)
-        covered, opacity = (bottom - top) * (right - left), self.opacity[:, 1].astype(np.float64)
-        return _pair((1 - opacity) * covered + (height * width - covered), opacity * covered)
+        return shares(self)
 
     def dominant(self) -> NDArray[np.int8]:
         """(B, H, W) int8: the layer that contributes most to each pixel; the lower one where two are even (`EVEN`)."""
-        batch, height, width = self.shape
-        shares = _uncovered(self._coverage(np.arange(height)[None], np.arange(width)[None], self.mask))
-        best = np.zeros((batch, height, width), np.int8)
-        highest = np.broadcast_to(next(shares), best.shape).copy()
-        for layer, share in enumerate(shares, start=1):
-            above = share > highest * (1 + EVEN)
-            best[above] = layer
-            highest[above] = share[above]
-        return best
-
-    def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Areas (B, R, C) of cells in which no opacity changes, and the opacity (K, B, R, C) of each layer there.
-
-        Without a mask the edges of the boxes cut the picture into at most (2K-1)^2 cells; with one, a cell is a pixel.
-        """
-        batch, height, width = self.shape
-        if self.mask is not None:
-            coverage = self._coverage(np.arange(height)[None], np.arange(width)[None], self.mask)
-            return np.ones((1, height, width)), coverage
-        rows = np.sort(self.box[:, :, 0::2].reshape(batch, -1), axis=1)
-        columns = np.sort(self.box[:, :, 1::2].reshape(batch, -1), axis=1)
-        areas = np.diff(rows)[:, :, None] * np.diff(columns)[:, None, :]
-        return areas.astype(np.float64), self._coverage(rows[:, :-1], columns[:, :-1], None)
-
-    def _coverage(
-        self, rows: NDArray[Any], columns: NDArray[Any], mask: NDArray[np.float32] | None
-    ) -> NDArray[np.float64]:
-        """a_k (K, B, R, C) at the given rows (B or 1, R) and columns (B or 1, C)."""
-        top, left, bottom, right = (edge.T[:, :, None] for edge in np.moveaxis(self.box, -1, 0))
-        inside_rows = (top <= rows) & (rows < bottom)
-        inside_columns = (left <= columns) & (columns < right)
-        inside = inside_rows[:, :, :, None] & inside_columns[:, :, None, :]
-        coverage = inside * self.opacity.T.astype(np.float64)[:, :, None, None]
-        if mask is not None:
-            coverage[1] *= mask
-        return coverage
+        return dominant(self)
 
     def describe(self, samples: int = 8) -> str:
         """The plan in words, one line for each of the first `samples` samples."""
@@ -397,15 +350,6 @@ def full_boxes(shape: Shape) -> NDArray[np.int32]:
 def _pair(lower: NDArray[Any], upper: NDArray[Any]) -> NDArray[Any]:
     """(B, 2, ...) of two layers (B, ...)."""
     return np.concatenate([lower[:, None], upper[:, None]], axis=1)
-
-
-def _uncovered(coverage: NDArray[np.float64]) -> Any:
-    """For each layer, bottom first: a_k * prod_{m > k} (1 - a_m)."""
-    for k in range(len(coverage)):
-        share = coverage[k]
-        for above in coverage[k + 1 :]:
-            share = share * (1 - above)
-        yield share
 
 
 def _same(a: Any, b: Any) -> bool:

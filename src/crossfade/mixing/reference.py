@@ -16,7 +16,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.mixing.plan import EVEN, Plan
+from crossfade.mixing.plan import Plan
+from crossfade.mixing.visibility import EVEN
 
 Layout = Literal["NCHW", "NHWC"]
 Array = NDArray[Any]
