@@ -18,7 +18,7 @@ from crossfade.data._workshop import default_cache_dir
 from crossfade.errors import ConfigError
 from tests.unit.data.caching import entries, truth
 from tests.unit.data.folders import encode, noise, pictures, write
-from tests.unit.data.test_scan import same, snapshot
+from tests.unit.data.scanning import same, snapshot
 
 
 def test_the_cache_holds_the_pictures_of_the_index(root: Path, home: Path) -> None:

@@ -13,7 +13,7 @@ from crossfade.data import _reading as reading
 from crossfade.data import prepare
 from tests.unit.data.caching import edit, entries, flip, truth
 from tests.unit.data.folders import encode, noise, write
-from tests.unit.data.test_scan import same
+from tests.unit.data.scanning import same
 
 DAMAGED_PIXELS = {
     "first byte": (lambda pixels: flip(pixels, 128), 1),

@@ -16,7 +16,7 @@ from crossfade.data import _reading as reading
 from crossfade.errors import CacheError
 from tests.unit.data.caching import entries
 from tests.unit.data.folders import pictures, write
-from tests.unit.data.test_scan import always_helpers, count_helpers, same, slow_down
+from tests.unit.data.scanning import always_helpers, count_helpers, same, slow_down
 
 
 @pytest.fixture

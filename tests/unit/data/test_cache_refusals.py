@@ -15,7 +15,7 @@ from crossfade.data import prepare
 from crossfade.errors import CacheError, DataError
 from tests.unit.data.caching import entries, truth
 from tests.unit.data.folders import encode, noise, pictures, write
-from tests.unit.data.test_scan import always_helpers, slow_down
+from tests.unit.data.scanning import always_helpers, slow_down
 
 
 def test_a_cache_folder_that_cannot_be_made(root: Path, tmp_path: Path) -> None:

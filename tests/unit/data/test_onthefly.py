@@ -13,7 +13,7 @@ from crossfade.data import Cache, Decoded, Index, Loader, prepare
 from crossfade.data import _reading as reading
 from crossfade.errors import DataError
 from tests.unit.data.folders import encode, noise, pictures, write
-from tests.unit.data.test_scan import same
+from tests.unit.data.scanning import same
 
 
 @pytest.fixture

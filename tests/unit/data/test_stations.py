@@ -8,7 +8,7 @@ import pytest
 
 from crossfade.data import prepare, stations
 from tests.unit.data.folders import pictures, write
-from tests.unit.data.test_scan import snapshot
+from tests.unit.data.scanning import snapshot
 
 
 def test_a_rate_is_pictures_by_seconds() -> None:

@@ -13,7 +13,7 @@ from crossfade.data import _reading as reading
 from crossfade.data import decode, prepare
 from crossfade.errors import ConfigError
 from tests.unit.data.folders import encode, noise, pictures, write
-from tests.unit.data.test_scan import same
+from tests.unit.data.scanning import same
 
 LONG_AGO = 1_600_000_000 * 10**9
 
