@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -20,14 +21,21 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; what stood there still does.
     """
+    with open_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to be written piece by piece; it becomes `path` at the end, as in `write_whole`, if nothing was raised."""
     new = path.with_name(f".{path.name}.new")
     try:
         with open(new, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             new.unlink(missing_ok=True)
         raise
@@ -39,6 +47,26 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def take_place(new: Path, folder: Path) -> None:
+    """Put the folder `new` where another may stand, which steps aside first and goes last: one of the two is whole.
+
+    Raises:
+        OSError: what stood there still does.
+    """
+    aside = folder.with_name(f".{folder.name}.old")
+    remove(aside)
+    if folder.exists():
+        os.replace(folder, aside)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, folder)
+        raise
+    with suppress(OSError):
+        remove(aside)
 
 
 def to_disk(path: Path) -> None:

@@ -302,3 +302,13 @@ def test_an_evaluation_takes_the_place_of_the_earlier_one_only_when_it_is_whole(
     with replacing(tmp_path / "evaluation") as new:
         (new / "fourth").write_text("fourth")
     assert [path.name for path in tmp_path.rglob("*")] == ["evaluation", "fourth"]
+
+
+def test_damaged_weights_are_not_judged_as_those_before_them(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = mine / "checkpoints" / "last" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert run(["evaluate", str(mine)]) == 1
+    assert "SHA-256 differs" in capsys.readouterr().err
+    assert not (mine / "evaluation").exists()
+    assert run(["evaluate", str(mine), "--checkpoint", "best"]) == 0
+    assert "the interval of the calibration error lies high" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from PIL import Image
 
 from crossfade.data.decode import decode
 from crossfade.errors import CheckpointError, TrainingError
+from crossfade.training.config import read_toml, resolve
 from crossfade.training.export import card, samples
 from crossfade.training.export import onnx as to_onnx
 from crossfade.training.export.hub import export_hub
@@ -26,6 +27,7 @@ from crossfade.training.export.samples import choose
 from crossfade.training.predict import Predictor, load_run
 from crossfade.vision.preprocess import Preprocess
 from tests.integration.conftest import Call
+from tests.integration.folders import write_corners
 from tests.integration.runs import write_run
 from tests.integration.test_cli import QUICK
 from tests.scale import scaled
@@ -80,6 +82,23 @@ def test_onnx_gives_the_runs_probabilities(
         found = run_onnx(tmp_path / "model.onnx", np.stack([picture, picture, picture]))
         assert found.shape == (3, 3)
         np.testing.assert_allclose(found, one.probabilities[None].repeat(3, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(path, marks=[pytest.mark.slow, LARGE] if "vgg16" in path.stem else [], id=path.stem)
+        for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+    ],
+)
+def test_onnx_gives_the_probabilities_of_every_recipe(tmp_path: Path, photographs: list[Path], recipe: Path) -> None:
+    table = read_toml(recipe, "test")
+    config = resolve({key: value for key, value in table.items() if key not in ("arm", "seeds")}, {})
+    run = write_run(tmp_path / "run", config.model, size=config.size or 32, preprocess=config.preprocess)
+    _, checked = export(run, tmp_path / "model.onnx", photographs)
+    assert checked.difference <= 1e-4
+    assert checked.agree == len(checked.samples.pictures) >= 1
+    assert len(checked.samples.pictures) + checked.samples.refused == len(photographs)
 
 
 def test_an_onnx_file_says_what_it_is(tmp_path: Path, photographs: list[Path]) -> None:
@@ -276,3 +295,34 @@ def test_a_missing_extra_answers_with_the_pip_line(
     assert code == 1
     assert "export: ONNX needs onnxruntime, which is not installed. Run: pip install 'crossfade[export]'." in err
     assert not Path("run/export").exists()
+
+
+@pytest.mark.parametrize(("to", "target"), [("hub", "run/export/hub"), ("onnx", "run/export/model.onnx")])
+def test_damaged_weights_are_not_exported_as_those_before_them(call: Call, corners: Path, to: str, target: str) -> None:
+    """`best.previous` is another epoch, and the card would tell the scores of this one."""
+    assert call("train", corners, *QUICK, "--epochs", "2", "--out", "run")[0] == 0
+    weights = Path("run/checkpoints/last/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    code, _, err = call("export", "run", "--to", to, "--checkpoint", "last")
+    assert (code, "SHA-256 differs" in err, Path(target).exists()) == (1, True, False)
+    assert call("export", "run", "--to", to, "--checkpoint", "best")[0] == 0
+
+
+@pytest.mark.parametrize(("flag", "said"), [(["--patience", "1"], "when to stop"), ([], None)])
+def test_a_card_says_what_validation_chose(call: Call, corners: Path, flag: list[str], said: str | None) -> None:
+    by_name = ["--group", r"(\d)\.png"] if said else []
+    assert call("train", corners, *QUICK, *flag, *by_name, "--out", "run")[0] == 0
+    assert call("export", "run", "--to", "hub")[0] == 0
+    text = Path("run/export/hub/README.md").read_text()
+    assert ("The validation pictures chose" in text) == (said is not None)
+    assert said is None or f"chose {said}, which flatters" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| accuracy |")]
+    assert (" to " in row) == (said is None), "pictures of one group are no independent evidence"
+
+
+def test_export_is_checked_on_pictures_from_all_over_the_validation_part(call: Call, tmp_path: Path) -> None:
+    data = write_corners(tmp_path / "many", each=70)
+    assert call("train", data, *QUICK, "--out", "run")[0] == 0
+    chosen = [path.parent.name for path in samples._validation(Path("run"))]
+    assert len(chosen) == samples.MOST
+    assert set(chosen) == {"corner0", "corner1", "corner2"}

@@ -47,7 +47,7 @@ def export(
     if to == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):
             optional(name)
-    predictor = load_run(run, name=weights, device="cpu")
+    predictor = load_run(run, name=weights, device="cpu", exact=True)
     target = out or run / "export" / ("model.onnx" if to == "onnx" else "hub")
     for folder in (own_root(run), *(pictures or ())):
         if folder is not None:

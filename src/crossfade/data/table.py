@@ -15,13 +15,13 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from crossfade.disk import write_whole
+from crossfade.disk import open_whole
 
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file (UTF-8), whole or not at all.
+    """Write a CSV file (UTF-8), whole or not at all, each row as it comes.
 
     Args:
         path: replaced if it is there.
@@ -31,11 +31,12 @@ def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Itera
     Raises:
         OSError: it cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([_quoted(name) for name in header])
-    writer.writerows([_quoted(cell) for cell in row] for row in rows)
-    write_whole(Path(path), text.getvalue().encode("utf-8", "surrogateescape"))
+    with open_whole(Path(path)) as file:
+        text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+        writer = csv.writer(text)
+        writer.writerow([_quoted(name) for name in header])
+        writer.writerows([_quoted(cell) for cell in row] for row in rows)
+        text.detach()  # flushed, and the file left open
 
 
 def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[dict[str, str]]:

@@ -26,6 +26,7 @@ from crossfade.report.words import (
 from crossfade.training.metrics import METRICS
 
 Found = Mapping[str, Any]
+ECE_LIES_HIGH = "the interval of the calibration error lies high: of any sample of pictures it is above the truth"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -47,7 +48,7 @@ def ascii_only(text: str) -> str:
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:
-    """The table of a comparison in plain ASCII, with the verdict below it.
+    """The table of a comparison in plain ASCII, with the verdict below it, and the caution where it needs one.
 
     Args:
         summary: `summary.json` of a comparison (DESIGN section 6).
@@ -73,7 +74,8 @@ def summary_table(summary: Mapping[str, Any]) -> str:
                 NONE if seconds is None else f"{seconds:.1f}",
             )
         )
-    return ascii_only(aligned(rows) + "\n\n" + str(summary.get("verdict") or "No verdict yet."))
+    said = [str(summary.get("verdict") or "No verdict yet."), *filter(None, [summary.get("caution")])]
+    return ascii_only("\n\n".join([aligned(rows), *said]))
 
 
 def evaluation_table(found: Found) -> str:
@@ -105,7 +107,7 @@ def _run(found: Found) -> str:
         (METRICS[name].title, scored(one["value"], METRICS[name]), scored_interval(one["ci95"], METRICS[name]))
         for name, one in found["metrics"].items()
     ]
-    parts = [aligned(rows), _calibration(found["calibration"])]
+    parts = [aligned(rows), ECE_LIES_HIGH, _calibration(found["calibration"])]
     if "robustness" in found:
         parts.append(_robustness(found["robustness"]))
     return "\n\n".join(parts)

@@ -160,7 +160,12 @@ def _content_ids(rows: Pixels) -> NDArray[np.int64]:
 
 
 def load_run(
-    run: str | os.PathLike[str], *, name: str | None = None, device: str = "auto", tta: str | None = None
+    run: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    tta: str | None = None,
+    exact: bool = False,
 ) -> Predictor:
     """The network of a run folder, or of a folder that `crossfade export --to hub` wrote, ready to predict.
 
@@ -169,6 +174,8 @@ def load_run(
         name: "best" (on validation) or "last"; None takes the one its summary judged, "best" if it was never judged.
         device: "cpu", "cuda" or "auto".
         tta: see `Tta.parse`; None averages over nothing.
+        exact: take the very checkpoint that was asked for, or none; else the one before it, with a warning, where it
+            is damaged.
 
     Raises:
         ConfigError: no such folder, or a `tta` it cannot do.
@@ -179,7 +186,7 @@ def load_run(
         state, tensors, augment = _read_hub(folder, name)
     else:
         name = name or _judged_epoch(folder)
-        state, tensors, augment = _read_run(folder, name)
+        state, tensors, augment = _read_run(folder, name, exact)
     wanted.check(augment)
     try:
         preprocess, classes = Preprocess.restored(state), tuple(state["classes"])
@@ -201,10 +208,10 @@ def _other_version(folder: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _read_run(folder: Path, name: str) -> tuple[State, Mapping[str, torch.Tensor], Augment | None]:
+def _read_run(folder: Path, name: str, exact: bool) -> tuple[State, Mapping[str, torch.Tensor], Augment | None]:
     if not any((folder / "checkpoints").glob(f"{name}*")):
         raise _no_run(folder, name)
-    saved = checkpoint.load(folder / "checkpoints" / name)
+    saved = (checkpoint.read if exact else checkpoint.load)(folder / "checkpoints" / name)
     try:
         augment = resolve(read_toml(folder / "config.toml", "run"), {}).augmentation()
     except ConfigError:  # a checkpoint by itself predicts, too

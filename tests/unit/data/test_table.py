@@ -52,3 +52,29 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     os.truncate(tmp_path / "t.csv", 0)
     with pytest.raises(KeyError, match="part"):
         list(read_table(tmp_path / "t.csv", ("part",)))
+
+
+def test_rows_are_written_as_they_come_and_the_file_is_there_at_the_end(tmp_path: Path) -> None:
+    path, seen = tmp_path / "t.csv", []
+
+    def rows():
+        for number in range(10_000):
+            seen.append((path.exists(), sum(file.stat().st_size for file in tmp_path.iterdir())))
+            yield (number,)
+
+    write_table(path, ("x",), rows())
+    assert not any(there for there, _ in seen)
+    assert seen[-1][1] > 30_000, "not kept until the end"
+    assert len(path.read_text().splitlines()) == 10_001
+
+
+def test_a_table_that_is_broken_off_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("old")
+
+    def rows():
+        yield (1,)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_table(tmp_path / "t.csv", ("x",), rows())
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("t.csv", "old")]

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from crossfade.data.split import named_groups
 from crossfade.data.table import write_table
+from crossfade.disk import take_place
 from crossfade.errors import ConfigError, CrossfadeError
 from crossfade.experiments.evaluation.bootstrap import with_intervals
 from crossfade.experiments.evaluation.calibration import calibrate, log_softmax
@@ -335,18 +336,12 @@ def replacing(folder: Path) -> Iterator[Path]:
     Raises:
         ConfigError: it cannot be written; what stood there still does.
     """
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    new = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         yield new
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        take_place(new, folder)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
-        if old.exists() and not folder.exists():
-            old.rename(folder)
         raise _not_writable(folder, error) from error

@@ -59,7 +59,7 @@ class Subject:
                 f"evaluate: needs the folder of a training or of a comparison. Got {folder}, which holds no "
                 "config.toml with checkpoints. Pass the folder that `crossfade train` named at its end."
             )
-        predictor = load_run(folder, name=weights)
+        predictor = load_run(folder, name=weights, exact=True)
         config = resolve(read_toml(folder / "config.toml", "evaluate"), {})
         return cls(folder, predictor, config, _precision(folder, config, predictor.feed.device))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from crossfade.errors import ConfigError
 from crossfade.training.config import RunConfig, read_toml, resolve
+from crossfade.training.keeper import flattery
 from crossfade.training.predict import Predictor
 from crossfade.training.record import json_table, read_record
 
@@ -182,7 +183,8 @@ class _Card:
         same_part = self.evaluated.get("data", {}).get("part") == self.judged["part"]
         if same_part and abs(found.get("value", math.inf) - value) < 1e-6 and "ci95" in found:
             return found["ci95"]
-        return _wilson(value, self.pictures) if key == "accuracy" else None
+        alone = self.config is None or self.config.group is None  # pictures of a group are no independent evidence
+        return _wilson(value, self.pictures) if key == "accuracy" and alone else None
 
     def data(self) -> list[str]:
         if not self.parts:
@@ -235,10 +237,10 @@ class _Card:
             f"It knows {len(self.predictor.classes):,} classes, and names one of them for any picture whatever.",
             "It is as good as said above on pictures like those. On others, of another camera or place, nobody looked.",
         ]
-        if self.judged.get("part") == "val" and self.judged.get("epoch") == "best":
-            points.append(
-                "The epoch was chosen on the very pictures it is judged by, so the results are a little too good."
-            )
+        config = self.config
+        patience, schedule = (None, None) if config is None else (config.patience, config.schedule)
+        if note := flattery(self.judged, patience, schedule):
+            points.append(f"{note[0].upper()}{note[1:]}.")
         if self.pictures and self.pictures < 1000:
             points.append(f"{self.pictures:,} pictures are few to judge by; mind the interval.")
         return ["## Limits", "", *(f"- {point}" for point in points), ""]

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from safetensors.torch import save_file
 
 from crossfade import __version__
 from crossfade.data.rows import Pixels
-from crossfade.disk import remove
+from crossfade.disk import take_place
 from crossfade.errors import ConfigError
 from crossfade.models.weights import file_digest
 from crossfade.training.export.card import write_card
@@ -60,8 +59,7 @@ def export_hub(predictor: Predictor, folder: Path, samples: Samples, run: Path) 
 
         checked = compare(predictor, judge, samples)
         (scratch / "README.md").write_text(write_card(predictor, run, folder.name), encoding="utf-8")
-        remove(folder)
-        os.replace(scratch, folder)
+        take_place(scratch, folder)
         return checked
     except OSError as error:
         raise ConfigError(
