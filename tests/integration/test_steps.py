@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,11 @@ from crossfade.experiments.checking.check import Check, check, on_itself
 from crossfade.experiments.lr import Range, Sweep, draw_schedule, range_test, sweep
 from crossfade.models import registry
 from crossfade.report import write_report
-from crossfade.training.checkpoint import tensors_digest
+from crossfade.training.checkpoint import load, tensors_digest
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import Pictures, open_pictures
 from crossfade.training.record import make_folder
-from crossfade.training.run import Bench, build_model, open_bench
+from crossfade.training.run import Bench, build_model, open_bench, train_one
 from crossfade.training.signals import Interruption
 from tests.integration.folders import write_corners
 
@@ -211,6 +212,45 @@ def test_looking_for_a_rate_changes_nothing(corners: Path, tmp_path: Path) -> No
     assert sorted(corners.rglob("*")) == files
     assert (pixels == bench.pictures.cache.pixels).all()
     assert [path.name for path in tmp_path.iterdir()] == ["lr"]
+
+
+def test_the_training_that_follows_is_the_same(corners: Path, tmp_path: Path) -> None:
+    bench, config = bench_of(corners), replace(PLAIN, epochs=2, ema=0.5)
+
+    def trained(name: str) -> str:
+        make_folder(tmp_path / name, force=False)
+        train_one(bench, config, tmp_path / name)
+        weights = load(tmp_path / name / "checkpoints" / "last").tensors["model"]
+        return tensors_digest(dict(sorted(weights.items())))
+
+    before, drawn = trained("before"), (random.getstate(), np.random.get_state()[1].tolist())
+    for name in ("range", "values"):
+        make_folder(tmp_path / name, force=False)
+    range_test(bench, Range(config, steps=20), tmp_path / "range")
+    sweep(bench, Sweep(replace(config, lr=None, epochs=1), [0.1, 0.001]), tmp_path / "values")
+    assert trained("after") == before
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == drawn
+
+
+def test_a_schedule_is_drawn_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["lr", "--show-schedule", "--schedule", "step", "--epochs", "6", "--every", "2"]) == 0
+    assert (
+        "over 6 epochs the learning rate begins at 0.001 and is multiplied by 0.5 after every 2 epochs"
+        in capsys.readouterr().out
+    )
+    assert (tmp_path / "runs" / "schedule" / "report.html").is_file()
+
+
+def test_a_check_that_failed_is_said_to_have_failed_by_resume(
+    corners: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_it = ["check", str(corners), "--model", "cnn4", "--epochs", "3", "--lr", "1e-9", "--out", "run"]
+    assert run_command(check_it) == run_command(["resume", "run"]) == 1
+    found = json.loads(Path("run/check.json").read_text())
+    Path("run/check.json").write_text(json.dumps(found | {"passed": True}))
+    assert run_command(["resume", "run"]) == 0
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "onecycle", "plateau"])

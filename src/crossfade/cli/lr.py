@@ -47,7 +47,8 @@ def lr(
 ) -> int:
     """Train for 3 epochs with each of a few learning rates, or find one by a range test, or draw a schedule.
 
-    Beside its own folder it changes nothing: the training that follows is the same as without it.
+    Beside its own folder it changes nothing: the training that follows is the same as without it. A schedule is drawn
+    as crossfade train would follow it, with its defaults.
     """
     asked = [name for name, said in (("values", values), ("range", range), ("show-schedule", show_schedule)) if said]
     if len(asked) > 1:

@@ -85,9 +85,11 @@ def _tune(run: Path, command: dict[str, Any], data: Path, threads: int | None) -
 def _check(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> int | None:
     from crossfade.cli.steps import run_check
     from crossfade.experiments.checking.check import Check
+    from crossfade.training.record import read_json
 
     if (run / "check.json").exists():
-        return _say_finished(run)
+        _say_finished(run)
+        return 0 if read_json(run / "check.json")["passed"] else 1
     table, config, bench = _reopen(run, data, threads)
     return run_check(bench, Check(config, table["bound"]), run)
 

@@ -204,8 +204,10 @@ def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -
     told = [_more_data(arm, names, arms, metric) for arm in arms if len(names) > 1]
     told += [_more_mixing(arm, names, arms, baseline, metric) for arm in others]
     told += [said for arm in others if (said := _instead(arm, names, arms, baseline, metric))]
-    looked = len(arms) * (len(names) > 1) + len(others) * len(names)
-    if looked > 1 and any(" helps" in one or " hurts" in one for one in told):
+    # More data is looked at twice: from the first size to the last by the headline, and in the last step up.
+    looked = len(arms) * min(2, len(names) - 1) + len(others) * len(names)
+    claims = [outcome(_difference(arms, (arm, -1), (arm, 0), metric), metric) for arm in arms]
+    if looked > 1 and (any(claims) or any(" helps" in one or " hurts" in one for one in told)):
         told.append(caution(looked))
     return told
 

@@ -24,6 +24,7 @@ MEMORY = 0.85  # of the smoothed loss: six or seven steps
 EXPLODED = 3.0  # times the lowest smoothed loss
 SETTLED = 5  # steps before which nothing is concluded
 LEAST_FALL = 0.02  # of the first loss
+LEAST_NOISES = 2.0  # what a fall must be of the scatter from step to step: noise alone falls by that in 1 test of 400
 NEARLY = 0.02  # of the whole fall
 LOSSES = "losses.json"
 
@@ -228,12 +229,13 @@ def range_test(
     tick(asked.steps, asked.steps)
     losses = [loss for loss in seen if math.isfinite(loss)]
     rates = [asked.high * factor(step) for step in range(len(losses))]
-    found = suggest(rates, smooth(losses))
+    exploded = len(seen) < asked.steps or len(losses) < len(seen)
+    found = suggest(rates, losses, exploded=exploded)
     result = {
         "kind": "range",
         "optimizer": config.optimizer,
         "steps": len(seen),
-        "exploded": len(seen) < asked.steps or len(losses) < len(seen),
+        "exploded": exploded,
         "range": {"rates": rates, "losses": losses, "smoothed": smooth(losses)},
         **found,
     }
@@ -241,14 +243,18 @@ def range_test(
     return result
 
 
-def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]:
-    """{"suggestion", "lowest", "sentence"} from what `range_test` saw; None where the loss never fell."""
+def suggest(rates: Sequence[float], losses: Sequence[float], *, exploded: bool) -> dict[str, Any]:
+    """{"suggestion", "lowest", "sentence"} from what `range_test` saw.
+
+    The first two are None where the loss fell by no more than chance would have it, and where it fell to the end, so
+    that nobody knows where it would have begun to rise.
+    """
     nothing = {"suggestion": None, "lowest": None}
-    if len(smoothed) <= 2 * SETTLED:
+    if len(losses) <= 2 * SETTLED:
         return {**nothing, "sentence": "the loss exploded at once: begin with a smaller --low"}
-    values = np.asarray(smoothed)
+    values = np.asarray(smooth(losses))
     start, least = values[SETTLED], values[SETTLED:].min()
-    if start - least < LEAST_FALL * start:
+    if start - least < max(LEAST_FALL * start, LEAST_NOISES * _scatter(losses)):
         words = (
             f"the loss did not fall at any rate from {rates[0]:.2g} to {rates[-1]:.2g}: take more --steps, "
             "or see crossfade check for the likely cause"
@@ -256,9 +262,19 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]
         return {**nothing, "sentence": words}
     # The first place that is nearly lowest: where pictures are learned within the test, the loss stays down for long.
     lowest = SETTLED + int(np.argmax(values[SETTLED:] <= least + NEARLY * (start - least)))
+    if not exploded and lowest >= len(values) - SETTLED:
+        return {**nothing, "sentence": f"the loss still falls at {rates[-1]:.2g}, the last rate: pass a larger --high"}
     suggestion = float(f"{rates[lowest] / 10:.2g}")
     words = f"try {suggestion:g}: the loss falls until the rate is {rates[lowest]:.2g}, and a tenth of that is safe"
     return {"suggestion": suggestion, "lowest": rates[lowest], "sentence": words}
+
+
+def _scatter(losses: Sequence[float]) -> float:
+    """The standard deviation of a loss about its trend, from the median step up or down, which an explosion leaves be.
+
+    Two independent normal losses differ by N(0, 2 s^2), whose median size is 0.6745 sqrt(2) s.
+    """
+    return float(np.median(np.abs(np.diff(losses)))) / (0.6745 * math.sqrt(2))
 
 
 # ------------------------------------------------------------------------------------------------ the schedule

@@ -28,10 +28,29 @@ def test_the_rate_rises_by_equal_ratios() -> None:
 
 def test_a_tenth_of_the_lowest_point_is_suggested() -> None:
     rates = np.geomspace(1e-6, 10, 141)
-    losses = 2 + (np.log10(rates) + 1) ** 2 / 10  # lowest at 0.1
-    assert suggest(rates.tolist(), losses.tolist())["suggestion"] == pytest.approx(0.0021, rel=0.1)
-    assert suggest(rates.tolist(), [2.0] * 141)["suggestion"] is None
-    assert "exploded at once" in suggest(rates[:8].tolist(), [2.0] * 8)["sentence"]
+    losses = 2 + (np.log10(rates) + 1) ** 2 / 10  # lowest at 0.1, a tenth of which comes a few steps late by smoothing
+    assert suggest(rates.tolist(), losses.tolist(), exploded=True)["suggestion"] == pytest.approx(0.004, rel=0.1)
+    assert suggest(rates.tolist(), [2.0] * 141, exploded=False)["suggestion"] is None
+    assert "exploded at once" in suggest(rates[:8].tolist(), [2.0] * 8, exploded=True)["sentence"]
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.05, 0.1])
+def test_noise_is_not_taken_for_learning(noise: float) -> None:
+    rates, rng = np.geomspace(1e-9, 1e-6, 200).tolist(), np.random.default_rng(0)
+    losses = np.log(2) + rng.normal(0, noise, (300, 200))
+    given = [suggest(rates, row.tolist(), exploded=False)["suggestion"] for row in losses]
+    assert sum(value is not None for value in given) <= 3
+    falls = np.linspace(0.4, 0, 150).tolist() + np.linspace(0, 1, 50).tolist()
+    learned = [suggest(rates, (row + falls).tolist(), exploded=True)["suggestion"] for row in losses]
+    assert all(value is not None for value in learned)
+
+
+def test_a_loss_that_falls_to_the_last_rate_asks_for_larger_ones() -> None:
+    rates, losses = np.geomspace(1e-7, 1e-3, 200).tolist(), np.linspace(2, 1, 200).tolist()
+    found = suggest(rates, losses, exploded=False)
+    assert found["suggestion"] is None
+    assert found["sentence"] == "the loss still falls at 0.001, the last rate: pass a larger --high"
+    assert suggest(rates, losses, exploded=True)["suggestion"] == pytest.approx(1e-4, rel=0.2), "no number followed"
 
 
 def test_the_best_of_several_rates() -> None:
@@ -101,7 +120,7 @@ def test_mixing_stands_in_for_data_only_where_that_was_shown() -> None:
     *said, last = sentences(["30", "100"], shown, "none", METRICS["accuracy"])
     assert "mixup with 30 pictures a class does as well as none with 100" in said[-1]
     assert "none: from 30 to 100 pictures a class, more data helps: +10.2 points (95% CI 9.4 to 10.9" in said[0]
-    assert last.startswith("4 differences were looked at")
+    assert last.startswith("4 differences were looked at")  # two last steps up, two of mixing
     assert headline([60, 200], shown, "none", METRICS["accuracy"]) == "More data helps; mixing helps everywhere."
     not_shown = arms(none=[few, many], mixup=[[0.70, 0.90, 0.80], [0.85, 0.86, 0.87]])
     assert not any("as well as" in one for one in sentences(["30", "100"], not_shown, "none", METRICS["accuracy"]))
@@ -163,3 +182,12 @@ def test_one_seed_is_an_anecdote() -> None:
     said = sentences(["1", "2"], rows, "none", METRICS["accuracy"])
     assert all("anecdote" in one for one in said)
     assert "was not shown" in headline([2, 4], rows, "none", METRICS["accuracy"])
+
+
+def test_what_the_headline_alone_claims_is_cautioned_too() -> None:
+    """Each step up is within the scatter of the seeds, the whole way is not."""
+    rows = [[0.70, 0.71, 0.72], [0.74, 0.73, 0.79], [0.79, 0.81, 0.80]]
+    told = sentences(["10", "30", "100"], arms(none=rows), "none", METRICS["accuracy"])
+    assert "no difference was shown" in told[0]
+    assert headline([30, 90, 300], arms(none=rows), "none", METRICS["accuracy"]) == "More data helps."
+    assert told[-1].startswith("2 differences were looked at")
