@@ -13,6 +13,7 @@ from crossfade.errors import ConfigError, TrainingError
 from crossfade.experiments.compare import compare
 from crossfade.experiments.comparison import Comparison, arm_folder, summarise
 from crossfade.report import write_report
+from crossfade.report.tables import summary_table
 from crossfade.training.callbacks import Watch
 from crossfade.training.config import RunConfig
 from crossfade.training.dataset import open_pictures
@@ -145,3 +146,20 @@ def test_what_is_done_is_not_lost_when_a_later_run_fails(corners: Path, tmp_path
     summary = json.loads((tmp_path / "c" / "summary.json").read_text())
     assert summary["seeds"] == [0]
     assert "anecdote" in summary["verdict"]
+
+
+@pytest.mark.parametrize(("better", "cautioned"), [("mixup", True), (None, False)])
+def test_of_several_differences_one_that_is_shown_is_cautioned(better: str | None, cautioned: bool) -> None:
+    comparison = Comparison(("none", "mixup", "cutmix"), (0, 1, 2), CONFIG)
+    judged = {"part": "val", "epoch": "last", "metric": "accuracy"}
+    found = {}
+    for arm in comparison.arms:
+        for seed in comparison.seeds:
+            score = {**judged, "accuracy": 0.5 + seed / 50 + 0.1 * (arm == better)}
+            found[arm, seed] = {"initial_weights": "", "seconds": 1.0, "judged": score}
+    found["mixup", 0]["judged"]["accuracy"] += 0.01
+    summary = summarise(comparison, found)
+    assert ("helps" in summary["verdict"]) == cautioned
+    said = "2 differences were looked at; where there is none, one in twenty still seems to be one"
+    assert summary.get("caution") == (said if cautioned else None)
+    assert summary_table(summary).endswith(said) == cautioned

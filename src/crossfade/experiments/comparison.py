@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crossfade.errors import ConfigError, TrainingError
-from crossfade.experiments.statistics import paired_difference, summarise_arm, verdict
+from crossfade.experiments.statistics import caution, outcome, paired_difference, summarise_arm, verdict
 from crossfade.mixing.registry import policy_from_spec
 from crossfade.training.config import RunConfig
 from crossfade.training.metrics import METRICS
@@ -98,6 +98,7 @@ def summarise(design: Design, found: Found) -> dict[str, Any]:
         "arms": arms,
         "differences": differences,
         "verdict": verdict(differences, baseline, metric),
+        **_caution([outcome(one, metric) for one in differences.values()]),
         "part": judged["part"],
         "epoch": judged["epoch"],
         "baseline": baseline,
@@ -105,6 +106,10 @@ def summarise(design: Design, found: Found) -> dict[str, Any]:
         "seeds": list(design.seeds),
         "runs": {arm: [run_folder(arm, seed) for seed in design.seeds] for arm in design.arms},
     }
+
+
+def _caution(shown: Sequence[str | None]) -> dict[str, str]:
+    return {"caution": caution(len(shown))} if len(shown) > 1 and any(shown) else {}
 
 
 def _number(value: float | None) -> float:

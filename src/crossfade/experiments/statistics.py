@@ -230,8 +230,12 @@ def _outlook(found: Mapping[str, Any]) -> str:
     needed = found.get("seeds_needed")
     if needed is None or needed <= found["n"]:
         return ""
-    count = f"about {needed:,}" if needed <= MOST_SEEDS else f"more than {MOST_SEEDS:,}"
-    return f"; to show a difference of this size, were it real, takes {count} seeds"
+    return f"; to show a difference of this size, were it real, takes {seeds_in_words(needed)}"
+
+
+def seeds_in_words(needed: int) -> str:
+    """What `seeds_needed` gave: "about 12 seeds"."""
+    return f"about {needed:,} seeds" if needed <= MOST_SEEDS else f"more than {MOST_SEEDS:,} seeds"
 
 
 def _unit(metric: Metric) -> str:

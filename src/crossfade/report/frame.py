@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crossfade.report import words
 from crossfade.report.record import Comparison, Experiment, Run, settings
 from crossfade.report.sections import commands
 
@@ -35,10 +36,16 @@ def frame(
         "config": found.config,
         "environment": found.environment,
         "repeats": commands.repeats(found.command, summary or {}),
-        "is_exact": not framework,  # what another framework adds up in which order is not ours to say
+        "is_exact": _is_exact(found, framework),
         "further": further,
         "not_run": commands.not_run(folder, evaluation) if runs and not framework else [],
     }
+
+
+def _is_exact(found: Run | Comparison | Experiment, framework: str) -> bool:
+    """Whether the same command gives the same numbers: in which order a GPU or another framework adds is not ours."""
+    timed = any(word.split("=")[0] == "--timeout" for word in map(str, words.listing(found.command.get("argv"))))
+    return not framework and found.environment.get("device", "cpu") in ("cpu", "auto") and not timed
 
 
 def folder_name(root: Any) -> str:

@@ -159,7 +159,9 @@ def _names(ax: Axes, lines: Sequence[Line], scale: float) -> None:
             ends.append((height, one))
     ends.sort(key=lambda end: end[0])
     for height, (_, one) in zip(_apart([height for height, _ in ends]), ends, strict=True):
-        ax.text(1.02, height, line(one.name, 24), transform=ax.transAxes, va="center", fontsize=10, color=one.color)
+        sample = {"color": one.color, "ls": one.dash, "lw": 1.9, "clip_on": False}
+        ax.plot((1.015, 1.055), (height, height), transform=ax.transAxes, **sample)
+        ax.text(1.07, height, line(one.name, 24), transform=ax.transAxes, va="center", fontsize=10, color=INK)
 
 
 def _apart(heights: Sequence[float]) -> list[float]:

@@ -104,7 +104,9 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 @styled
-def schedule_figure(curves: Sequence[Curve], *, title: str = "Learning rate", legend: bool = False) -> Figure:
+def schedule_figure(
+    curves: Sequence[Curve], *, title: str = "Learning rate at the end of each epoch", legend: bool = False
+) -> Figure:
     """The learning rate at the end of each epoch; one line where all arms share it."""
     figure = Figure(figsize=(5, 2.3))
     ax = figure.add_axes((0.11, 0.22, 0.885, 0.56))

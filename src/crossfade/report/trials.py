@@ -93,16 +93,17 @@ def _decades(dots: Sequence[Dot]) -> float:
 
 def _draw(ax: Axes, dots: Sequence[Dot], measure: Measure) -> None:
     """Full dots for trials that came to their end, open ones for those given up, a ring around the best."""
-    for dot in dots:
-        x, y = [dot.x], [measure.scale * dot.value]
-        look = {"ms": 6.5, "zorder": 3} if dot.finished else {"ms": 5, "mfc": "white", "mew": 1.2, "zorder": 2}
-        ax.plot(x, y, "o", color=dot.color, **look)
-        if dot.best:
-            ax.plot(x, y, "o", color=INK, mfc="none", ms=12, mew=1.3, zorder=4)
-            ax.annotate(
-                measure.say(dot.value), (dot.x, y[0]), xytext=(0, 9), textcoords="offset points", ha="center",
-                fontsize=9, color=INK, annotation_clip=False,
-            )  # fmt: skip
+    for color, finished in sorted({(dot.color, dot.finished) for dot in dots}):
+        alike = [dot for dot in dots if (dot.color, dot.finished) == (color, finished)]
+        look = {"ms": 6.5, "zorder": 3} if finished else {"ms": 5, "mfc": "white", "mew": 1.2, "zorder": 2}
+        ax.plot([dot.x for dot in alike], [measure.scale * dot.value for dot in alike], "o", color=color, **look)
+    for dot in (dot for dot in dots if dot.best):
+        place = dot.x, measure.scale * dot.value
+        ax.plot(*place, "o", color=INK, mfc="none", ms=12, mew=1.3, zorder=4)
+        ax.annotate(
+            measure.say(dot.value), place, xytext=(0, 9), textcoords="offset points", ha="center",
+            fontsize=9, color=INK, annotation_clip=False,
+        )  # fmt: skip
     ax.margins(x=0.05, y=0.14)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%" if measure.percent else f"{y:g}"))

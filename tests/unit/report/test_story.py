@@ -197,7 +197,7 @@ def test_commands_are_quoted_for_a_shell(tmp_path):
 
 def test_the_schedule_is_drawn_once_where_all_arms_share_it(comparison):
     folder = comparison(arms=("none", "mixup"), seeds=1, epochs=3)
-    assert "Learning rate by epoch: 0.01 at the first, 0.01 at most, 0.01 at the last." in labels(page(folder))
+    assert "Learning rate at the end of each epoch: 0.01 of the first, 0.01 of the last." in labels(page(folder))
     path = folder / "arm-1/seed-0/metrics.jsonl"
     path.write_text(path.read_text().replace('"lr": 0.01', '"lr": 0.5'))
     assert any(label.endswith("; the arms differ.") for label in labels(page(folder)))
@@ -222,7 +222,7 @@ def test_a_comparison_by_another_metric_says_so_everywhere(comparison):
     assert "Log loss on the test part" in text
     assert "lower is better" in text
     assert "−0.031 (−0.050 to +0.010)bootstrap −0.040 to −0.020" in text
-    assert "mixup: if −0.031 is the true difference, about 7 seeds would show it." in text
+    assert "mixup: if −0.031 is the true difference, about 7 seeds in all would show it in 80% of comparisons." in text
     assert "points" not in text.partition("Class by class")[0].partition("Results")[2]
 
 
@@ -265,3 +265,58 @@ def test_a_page_that_was_written_before_it_was_evaluated_is_written_anew(tmp_pat
     shutil.move(tmp_path / "later", folder / "evaluation")
     write_report(folder)
     assert len(page(folder)) > len(before)
+
+
+def test_options_of_an_arms_own_are_said_and_not_that_only_mixing_differs(comparison):
+    folder = comparison(arms=("none", "mixup"), seeds=2)
+    assert "Only the mixing differs" in words_of(page(folder))
+    change(folder / "summary.json", own={"none": {"lr": 0.001}, "mixup": {"lr": 0.01, "weight_decay": 0.05}})
+    text = words_of(page(folder))
+    assert "Only the mixing differs" not in text
+    assert "none has lr 0.001; mixup has lr 0.01, weight_decay 0.05." in text
+
+
+def test_a_caution_of_the_summary_stands_with_the_results(comparison):
+    folder = comparison(arms=("none", "mixup"), seeds=2)
+    change(folder / "summary.json", caution="2 differences were looked at")
+    assert "2 differences were looked at." in words_of(page(folder))
+
+
+@pytest.mark.parametrize(("needed", "said"), [(12, "about 12 seeds in all"), (1001, "more than 1,000 seeds in all")])
+def test_how_many_seeds_it_would_take(comparison, needed, said):
+    folder = comparison(arms=("none", "mixup"), seeds=3)
+    unclear = {"mean": 1e-3, "ci95": [-0.03, 0.032], "bootstrap95": None, "seeds_needed": needed, "n": 3}
+    change(folder / "summary.json", differences={"mixup - none": unclear})
+    assert f"is the true difference, {said} would show it in 80% of comparisons" in words_of(page(folder))
+
+
+@pytest.mark.parametrize(
+    ("device", "argv", "exact"),
+    [("cpu", [], True), ("cuda", [], False), ("cpu", ["--timeout", "3"], False), ("cpu", ["--timeout=3"], False)],
+)
+def test_the_same_numbers_are_promised_only_where_they_come_again(training, device, argv, exact):
+    folder = training()
+    change(folder / "environment.json", device=device)
+    write_json(folder / "command.json", {"kind": "train", "data": "x", "argv": ["crossfade", "train", "x", *argv]})
+    assert ("the same numbers to the last bit" in words_of(page(folder))) == exact
+
+
+def test_a_score_of_nothing_is_a_score(training):
+    folder = training()
+    summary = json.loads((folder / "summary.json").read_text())
+    change(
+        folder / "summary.json", **{key: {**summary[key], "accuracy": 0.0} for key in ("val", "last", "test", "judged")}
+    )
+    results = words_of(page(folder)).partition("Judged on")[2].partition("Class by class")[0]
+    assert "Accuracy" in results
+    assert "0.0%" in results
+
+
+def test_long_lists_of_copies_are_cut_and_counted(training):
+    folder = training()
+    clips = [[f"clip{g:04d}/frame{k:05d}.jpg" for k in range(200)] for g in range(200)]
+    alike = [{"kind": "identical", "parts": ["train", "test"], "paths": paths} for paths in clips]
+    write_json(folder / "data.json", {"images": 40_000, "near_duplicates": clips, "duplicates": clips, "leaks": alike})
+    html = page(folder)
+    assert html.count("frame00000.jpg") == 3 * 5
+    assert html.count("and 195 more") == 3

@@ -99,7 +99,7 @@ def _stacked(curves: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def schedule_figures(runs: Runs, first: int = 0) -> list[Plot]:
-    """The learning rate, epoch by epoch; a line for each arm only where they differ."""
+    """The learning rate at the end of each epoch; a line for each arm only where they differ."""
     curves = _curves(runs, Run.rates, first)
     curves = [curve for curve in curves if np.isfinite(curve.values).any()]
     if not curves:
@@ -110,9 +110,7 @@ def schedule_figures(runs: Runs, first: int = 0) -> list[Plot]:
         return []
     is_shared = all(_follows(curve.values, longest.values[0]) for curve in curves)
     picture = panels.schedule_figure([longest] if is_shared else curves, legend=not is_shared)
-    label = (
-        f"Learning rate by epoch: {rates[0]:.3g} at the first, {rates.max():.3g} at most, {rates[-1]:.3g} at the last"
-    )
+    label = f"Learning rate at the end of each epoch: {rates[0]:.3g} of the first, {rates[-1]:.3g} of the last"
     label += "." if is_shared else f" ({longest.name}); the arms differ."
     return [Plot("learning-rate", label, picture)]
 

@@ -10,6 +10,7 @@ from typing import Any
 from crossfade.report import words
 
 LISTED = 200
+MOST_PATHS = 1000  # of one list
 UNEQUAL = 2  # times the pictures, from which on classes are called unequal
 PARTS = ("train", "val", "test")
 
@@ -53,9 +54,9 @@ def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], class
         refused=[(reason, len(items), items[:LISTED]) for reason, items in refused],
         ignored=[str(path) for path in ignored[:LISTED]],
         ignored_count=len(ignored),
-        duplicates=[_paths(group) for group in duplicates[:LISTED]],
+        duplicates=_groups(duplicates),
         duplicate_groups=len(duplicates),
-        near_duplicates=[_paths(group) for group in near[:LISTED]],
+        near_duplicates=_groups(near),
         near_groups=len(near),
         leaks=_alike(leaks, "parts"),
         leak_count=len(leaks),
@@ -67,8 +68,20 @@ def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], class
     )
 
 
-def _paths(value: Any) -> list[str]:
-    return [str(path) for path in words.listing(value)][:LISTED]
+def _paths(value: Any, most: int = LISTED) -> list[str]:
+    return [str(path) for path in words.listing(value)][:most]
+
+
+def _groups(found: Sequence[Any]) -> list[list[str]]:
+    """The first groups of paths, until there are `MOST_PATHS` of them."""
+    shown: list[list[str]] = []
+    left = MOST_PATHS
+    for group in found[:LISTED]:
+        if left <= 0:
+            break
+        shown.append(_paths(group, min(LISTED, left)))
+        left -= len(shown[-1])
+    return shown
 
 
 KINDS = {"identical": "The same bytes", "near_identical": "Nearly the same", "group": "One group"}
@@ -76,10 +89,11 @@ KINDS = {"identical": "The same bytes", "near_identical": "Nearly the same", "gr
 
 def _alike(found: Sequence[Any], where: str) -> list[tuple[str, list[str]]]:
     """("The same bytes, train and test", paths) of the first leaks, or conflicts."""
+    told = [words.mapping(one) for one in found]
     shown = []
-    for one in map(words.mapping, found[:LISTED]):
+    for one, paths in zip(told, _groups([one.get("paths") for one in told]), strict=False):
         places = " and ".join(words.line(name) for name in words.listing(one.get(where)))
-        shown.append((f"{KINDS.get(str(one.get('kind')), 'Alike')}, {places}", _paths(one.get("paths"))))
+        shown.append((f"{KINDS.get(str(one.get('kind')), 'Alike')}, {places}", paths))
     return shown
 
 

@@ -85,8 +85,9 @@ def results_of(run: Run) -> tuple[list[str], list[Result]]:
     if evaluated:
         pairs = {name: (words.mapping(e).get("value"), words.mapping(e).get("ci95")) for name, e in evaluated.items()}
         values.append(("Evaluated, with 95% intervals", pairs))
-    shown = [m for name, m in MEASURES.items() if any(words.number(row.get(name, (None,))[0]) for _, row in values)]
     nothing = (None, None)
+    known = {name for _, row in values for name, (value, _) in row.items() if words.number(value) is not None}
+    shown = [m for name, m in MEASURES.items() if name in known]
     found = [
         Result(title, [_with_interval(m, *row.get(m.name, nothing)) for m in shown] + [_loss(row)])
         for title, row in values

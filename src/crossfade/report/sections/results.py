@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crossfade.experiments.statistics import POWER, seeds_in_words
 from crossfade.report import figures, words
 from crossfade.report.measure import Measure, measure
 from crossfade.report.record import Comparison, Run, settings
@@ -65,7 +66,16 @@ def arms_section(comparison: Comparison) -> dict[str, Any]:
         "rows": rows(arms, comparison),
         "score_plots": score_figures(arms, comparison),
         "more_seeds": more_seeds(arms, comparison),
+        "caution": str(comparison.summary.get("caution") or ""),
+        "own": own_options(comparison),
     }
+
+
+def own_options(comparison: Comparison) -> list[tuple[str, str]]:
+    """(arm, the options that are its own beside its mixing), where arms have such."""
+    own = words.mapping(comparison.summary.get("own"))
+    told = {arm: [f"{name} {value}" for name, value in words.mapping(mine).items()] for arm, mine in own.items()}
+    return [(arm, ", ".join(mine)) for arm, mine in told.items() if mine]
 
 
 def judged(comparison: Comparison) -> str:
@@ -199,6 +209,7 @@ def more_seeds(arms: Mapping[str, Mapping[str, Any]], comparison: Comparison) ->
             continue
         size = f"{told.gap(gap.get('mean'))}{' points' if told.percent else ''}"
         found.append(
-            f"{words.line(name, 40)}: if {size} is the true difference, about {needed:,.0f} seeds would show it."
+            f"{words.line(name, 40)}: if {size} is the true difference, {seeds_in_words(round(needed))} in all would "
+            f"show it in {POWER:.0%} of comparisons."
         )
     return found
