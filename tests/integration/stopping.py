@@ -179,7 +179,8 @@ def kill(field: Field, count: int) -> dict[str, Any]:
         run = field.folder / f"kill-{number}"
         run.mkdir()
         for _ in range(draw.randint(1, 3)):
-            child = fork(lambda run=run: field.train(run, draw.choice((0, 1, 4))))
+            threads = draw.choice((0, 1, 4))  # here: a child would draw from the state that our next draw comes from
+            child = fork(lambda run=run, threads=threads: field.train(run, threads))
             time.sleep(draw.uniform(0, field.seconds))
             os.kill(child, signal.SIGKILL)
             found["caught in the act"] += ended(child) == -signal.SIGKILL

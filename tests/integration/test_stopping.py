@@ -31,7 +31,7 @@ def stopping(mode: str, count: int, threads: int, folder: Path) -> dict[str, Any
 def test_killed_at_any_time_it_ends_with_the_same_weights(tmp_path: Path, threads: int) -> None:
     found = stopping("kill", KILLS, threads, tmp_path)
     assert found["identical"] == KILLS
-    assert found["caught in the act"] >= KILLS // 10  # a busy machine may be too late for most
+    assert found["caught in the act"] >= max(1, KILLS // 10)  # a busy machine may be too late for most
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def test_told_to_stop_it_leaves_with_143_and_goes_on_at_that_step(tmp_path: Path
     found = stopping("term", STOPS, 1, tmp_path)
     assert found["identical"] == STOPS
     assert found["143"] + found.get("0", 0) == STOPS, found
-    assert found["143"] >= STOPS // 10
+    assert found["143"] >= max(1, STOPS // 10)
 
 
 @pytest.mark.slow

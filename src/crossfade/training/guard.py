@@ -90,11 +90,11 @@ class Guard:
             )
 
 
-def check_finite(tensors: Mapping[str, Tensor]) -> None:
+def check_finite(tensors: Mapping[str, Tensor], what: str = "weight") -> None:
     """Before they are saved: raise TrainingError that names the first tensor that is not finite."""
-    if found := _odd("weight", tensors):
+    if found := _odd(what, tensors):
         raise TrainingError(
-            f"training: every weight must stay finite. Got {found}, which was not saved; the last checkpoint stands. "
+            f"training: every number must stay finite. Got {found}, which was not saved; the last checkpoint stands. "
             "Lower the learning rate, or set clip_norm = 1."
         )
 

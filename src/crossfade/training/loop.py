@@ -344,8 +344,8 @@ class Training:
 
     def _save_as(self, name: str, tensors: Mapping[str, Any], **more: Any) -> None:
         """Weights, and all that is needed to use them: `crossfade.training.predict` builds on nothing else."""
-        for group in {"model", "ema"} & tensors.keys():
-            check_finite(tensors[group])
+        for group, members in tensors.items():
+            check_finite(members, "optimiser's" if group == "optimizer" else "weight")
         state = {
             "config": self.config.as_dict(),
             "model": self.config.model,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from crossfade.errors import ConfigError
 from crossfade.training import checkpoint, loop
@@ -114,3 +116,25 @@ def test_other_options_are_refused_and_other_threads_are_not(call: Call, data: P
     assert train_one(bench, replace(config, threads=3), Path("run"), resume=True) == first
     with pytest.raises(ConfigError, match=r"options it began with\. Got epochs 2 for 1, lr 0\.1 for None in run"):
         train_one(bench, replace(config, epochs=2, lr=0.1), Path("run"), resume=True)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_in_bfloat16_and_with_two_threads_of_torch_it_goes_on_the_same(
+    call: Call, data: Path, signal_after: SignalAfter
+) -> None:
+    options = ["--model", "resnet20", "--epochs", "2", "--batch-size", "6", "--size", "16", "--ema", "0.9"]
+    options += ["--precision", "bfloat16", "--mix", "cutmix", "--augment", "light"]
+    assert call("train", data, *options, "-o", "whole")[0] == 0
+    assert json.loads(Path("whole/environment.json").read_text())["precision"] == "bfloat16"
+    signal_after(4)
+    assert call("train", data, *options, "-o", "run")[0] == 143
+    assert call("resume", "run", "--threads", "4")[0] == 0
+    assert ends(Path("run")) == ends(Path("whole"))

@@ -209,3 +209,20 @@ def test_logits_that_are_no_numbers_name_the_weight_if_it_is_to_blame(weight: fl
     with pytest.raises(TrainingError, match=words):
         check_logits(torch.tensor([[0.0, torch.inf]]), model)
     check_logits(torch.tensor([[0.0, 1e30]]), model)
+
+
+def test_what_the_optimiser_remembers_is_looked_at_too(bench: Bench, tmp_path: Path) -> None:
+    """An infinite second moment holds its weight where it is for good, and no loss would ever tell."""
+    make_folder(tmp_path / "run", force=False)
+
+    class Late(Callback):
+        def on_step(self, step) -> None:
+            if step.done == 12:
+                next(iter(training._optimizer.state.values()))["exp_avg_sq"].fill_(float("inf"))
+
+    config = replace(CONFIG, optimizer="adamw", lr=1e-3)
+    model = build_model(bench, config)
+    training = Training(config, bench.pictures, model, bench.normalisation, tmp_path / "run", bench.device)
+    training.callbacks = [Late()]
+    with pytest.raises(TrainingError, match=r"Got inf in the optimiser's 0\.exp_avg_sq, which was not saved"):
+        training.run()
