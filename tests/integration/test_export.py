@@ -300,7 +300,8 @@ def test_a_missing_extra_answers_with_the_pip_line(
 @pytest.mark.parametrize(("to", "target"), [("hub", "run/export/hub"), ("onnx", "run/export/model.onnx")])
 def test_damaged_weights_are_not_exported_as_those_before_them(call: Call, corners: Path, to: str, target: str) -> None:
     """`best.previous` is another epoch, and the card would tell the scores of this one."""
-    assert call("train", corners, *QUICK, "--epochs", "2", "--out", "run")[0] == 0
+    two_epochs = ["2" if word == "1" else word for word in QUICK]
+    assert call("train", corners, *two_epochs, "--out", "run")[0] == 0
     weights = Path("run/checkpoints/last/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
     code, _, err = call("export", "run", "--to", to, "--checkpoint", "last")
@@ -326,3 +327,32 @@ def test_export_is_checked_on_pictures_from_all_over_the_validation_part(call: C
     chosen = [path.parent.name for path in samples._validation(Path("run"))]
     assert len(chosen) == samples.MOST
     assert set(chosen) == {"corner0", "corner1", "corner2"}
+
+
+def test_a_calibrated_run_gives_scaled_probabilities_wherever_it_goes(call: Call, corners: Path) -> None:
+    assert call("train", corners, *QUICK, "--out", "run")[0] == 0
+    code, _, err = call("predict", "run", corners, "--calibrated")
+    assert (code, "Run crossfade evaluate run --checkpoint last first" in err) == (2, True)
+    assert call("evaluate", "run")[0] == 0
+    found = json.loads(Path("run/evaluation/evaluation.json").read_text())["calibration"]
+    plain, scaled = (load_run(Path("run"), device="cpu", calibrated=calibrated) for calibrated in (False, True))
+    assert (plain.temperature, scaled.temperature) == (1, found["temperature"])
+    paths = sorted(corners.glob("*/00*.png"))
+    ours = np.stack([one.probabilities for one in plain.predict(paths)])
+    want = ours ** (1 / scaled.temperature)
+    want /= want.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose([one.probabilities for one in scaled.predict(paths)], want, atol=1e-6)
+    assert abs(want - ours).max() > 0.01, "else the temperature says nothing"
+    assert call("export", "run", "--to", "onnx", "--calibrated")[0] == 0
+    pictures = np.stack([decode(path.read_bytes()) for path in paths])
+    np.testing.assert_allclose(run_onnx(Path("run/export/model.onnx"), pictures), want, atol=1e-4)
+    assert call("export", "run", "--to", "hub", "--calibrated")[0] == 0
+    again = load_run(Path("run/export/hub"), device="cpu", calibrated=True)
+    np.testing.assert_allclose([one.probabilities for one in again.predict(paths)], want, atol=1e-6)
+    text = Path("run/export/hub/README.md").read_text()
+    assert f"calibration error (ECE) from {found['ece']:.4f} to {found['ece_after']:.4f}" in text
+    assert "| log loss |" not in text, "which is that of other probabilities"
+    assert call("export", "run", "--to", "hub", "--force")[0] == 0
+    code, _, err = call("predict", "run/export/hub", corners, "--calibrated")
+    assert (code, "exported without a temperature" in err) == (2, True)
+    assert call("predict", "run", corners, "--calibrated", "--checkpoint", "best")[0] == 2, "of the last, it was found"

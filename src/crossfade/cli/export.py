@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from crossfade.cli.options import Checkpoint, check_outside
+from crossfade.cli.options import Calibrated, Checkpoint, check_outside
 from crossfade.cli.progress import printable, say
 from crossfade.errors import ConfigError
 
@@ -33,6 +33,7 @@ def export(
         ),
     ] = None,
     force: Annotated[bool, Parameter(help="replace what is there", negative="")] = False,
+    calibrated: Calibrated = False,
     weights: Checkpoint = None,
 ) -> None:
     """Write a trained run in a form that others use, once it has given the run's own probabilities on real pictures."""
@@ -47,7 +48,7 @@ def export(
     if to == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):
             optional(name)
-    predictor = load_run(run, name=weights, device="cpu", exact=True)
+    predictor = load_run(run, name=weights, device="cpu", exact=True, calibrated=calibrated)
     target = out or run / "export" / ("model.onnx" if to == "onnx" else "hub")
     for folder in (own_root(run), *(pictures or ())):
         if folder is not None:

@@ -80,6 +80,9 @@ Checkpoint = Annotated[
     Literal["best", "last"] | None,
     Parameter(name="--checkpoint", help="best (on validation) or last; the one that was judged if not said"),
 ]
+Calibrated = Annotated[
+    bool, Parameter(negative="", help="divide logits by the temperature that crossfade evaluate found for this run")
+]
 Track = Annotated[str | None, Parameter(help="tell trackers of it, too: tensorboard, mlflow or both, with a comma")]
 Force = Annotated[bool, Parameter(help="replace a run that is there", negative="")]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from crossfade.cli.options import Checkpoint, check_outside, is_below
+from crossfade.cli.options import Calibrated, Checkpoint, check_outside, is_below
 from crossfade.cli.progress import printable, say
 from crossfade.errors import ConfigError, DataError
 
@@ -43,6 +43,7 @@ def predict(
         str | None,
         Parameter(help="average over flip (the mirror image), N copies augmented as in training, or both: flip,8"),
     ] = None,
+    calibrated: Calibrated = False,
     weights: Checkpoint = None,
     batch_size: Annotated[int, Parameter(help="pictures that go through the network at once")] = 64,
     device: Annotated[str, Parameter(help="cpu, cuda, or auto")] = "auto",
@@ -61,7 +62,7 @@ def predict(
     from crossfade.cli.pictures import Asked
     from crossfade.training.predict import load_run
 
-    predictor = load_run(run, name=weights, device=device, tta=tta)
+    predictor = load_run(run, name=weights, device=device, tta=tta, calibrated=calibrated)
     asked, classes, tally = Asked(pictures), predictor.classes, _Tally()
     found = tally.count(predictor.predict(asked, batch=batch_size, read=asked.read))
     if plot is not None:

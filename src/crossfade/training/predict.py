@@ -28,7 +28,7 @@ from crossfade.training import checkpoint
 from crossfade.training.config import read_toml, resolve
 from crossfade.training.device_feed import DeviceFeed
 from crossfade.training.hardware import choose_device
-from crossfade.training.record import read_json
+from crossfade.training.record import json_table, read_json
 from crossfade.training.tta import NO_TTA, Tta
 from crossfade.vision.augment import Augment, augment_from
 from crossfade.vision.normalise import Normalisation
@@ -75,6 +75,7 @@ class Predictor:
         augment: what its training did to pictures at random; None where that is not known.
         tta: over what probabilities are averaged.
         epoch: "best" or "last" of its training; None where there is but one set of weights.
+        temperature: that logits are divided by.
     """
 
     model: nn.Module
@@ -87,6 +88,7 @@ class Predictor:
     augment: Augment | None = None
     tta: Tta = NO_TTA
     epoch: str | None = None
+    temperature: float = 1.0
 
     def predict(
         self, paths: Iterable[Path], *, batch: int = BATCH, read: Callable[[Path], bytes] = read_file
@@ -136,7 +138,7 @@ class Predictor:
             ready = self._augmenting.prepare_alone(Batch(rows, nothing, _content_ids(rows), copy, 0))
         images, _ = self.feed.to_device(ready)
         with torch.inference_mode():
-            return self.model(images).double().softmax(1).cpu().numpy()
+            return (self.model(images).double() / self.temperature).softmax(1).cpu().numpy()
 
     @cached_property
     def _augmenting(self) -> DeviceFeed:
@@ -166,6 +168,7 @@ def load_run(
     device: str = "auto",
     tta: str | None = None,
     exact: bool = False,
+    calibrated: bool = False,
 ) -> Predictor:
     """The network of a run folder, or of a folder that `crossfade export --to hub` wrote, ready to predict.
 
@@ -176,9 +179,11 @@ def load_run(
         tta: see `Tta.parse`; None averages over nothing.
         exact: take the very checkpoint that was asked for, or none; else the one before it, with a warning, where it
             is damaged.
+        calibrated: divide logits by the temperature that `crossfade evaluate` found for these weights. An exported
+            folder has its own, if any, which is always used.
 
     Raises:
-        ConfigError: no such folder, or a `tta` it cannot do.
+        ConfigError: no such folder, a `tta` it cannot do, or no temperature.
         CheckpointError: the weights are damaged, of another version, or do not fit the network.
     """
     folder, where, wanted = Path(run), choose_device(device), Tta.parse(tta)
@@ -187,6 +192,12 @@ def load_run(
     else:
         name = name or _judged_epoch(folder)
         state, tensors, augment = _read_run(folder, name, exact)
+        if calibrated:
+            state = {**state, "temperature": _temperature(folder, name)}
+    if calibrated and "temperature" not in state:
+        raise ConfigError(
+            f"calibrated: {folder} was exported without a temperature. Export the run again with --calibrated."
+        )
     wanted.check(augment)
     try:
         preprocess, classes = Preprocess.restored(state), tuple(state["classes"])
@@ -196,7 +207,8 @@ def load_run(
         feed = DeviceFeed(Normalisation(state["mean"], state["std"]), preprocess, device=where)
         model = model.to(where, memory_format=torch.channels_last).eval()
         sizes = state["size"], state["channels"], state.get("max_pixels", MAX_PIXELS)
-        return Predictor(model, classes, *sizes, feed, state, augment, wanted, name)
+        temperature = float(state.get("temperature", 1.0))
+        return Predictor(model, classes, *sizes, feed, state, augment, wanted, name, temperature)
     except (KeyError, RuntimeError, TypeError) as error:
         raise _other_version(folder, error) from error
 
@@ -217,6 +229,18 @@ def _read_run(folder: Path, name: str, exact: bool) -> tuple[State, Mapping[str,
     except ConfigError:  # a checkpoint by itself predicts, too
         augment = None
     return saved.state, saved.tensors.get("ema", saved.tensors["model"]), augment  # what was judged
+
+
+def _temperature(folder: Path, name: str) -> float:
+    """What `crossfade evaluate` found for the weights called `name`."""
+    found = json_table(folder / "evaluation" / "evaluation.json")
+    temperature = found.get("calibration", {}).get("temperature")
+    if found.get("epoch") != name or not isinstance(temperature, float):
+        raise ConfigError(
+            f"calibrated: needs the temperature that crossfade evaluate finds. Got none for the weights {name} of "
+            f"{folder}. Run crossfade evaluate {folder} --checkpoint {name} first."
+        )
+    return temperature
 
 
 def _read_hub(folder: Path, name: str | None) -> tuple[State, Mapping[str, torch.Tensor], Augment | None]:

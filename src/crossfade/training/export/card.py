@@ -25,6 +25,7 @@ _TITLES = {
     "log_loss": "log loss", "ece": "calibration error (ECE)", "loss": "loss",
 }  # fmt: skip
 _HUB_NAMES = {"accuracy": "accuracy", "auc": "roc_auc", "f1": "f1"}
+_OF_PROBABILITIES = ("auc", "log_loss", "ece", "loss")
 _PARTS = {"val": "validation", "test": "test"}
 
 
@@ -62,8 +63,10 @@ class _Card:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Of the part the run was judged on."""
-        return {key: value for key, value in self.judged.items() if key in _TITLES and isinstance(value, int | float)}
+        """Of the part the run was judged on; those that a temperature changes are left out where there is one."""
+        changed = _OF_PROBABILITIES if self.predictor.temperature != 1 else ()
+        known = {key: value for key, value in self.judged.items() if key in _TITLES and key not in changed}
+        return {key: value for key, value in known.items() if isinstance(value, int | float)}
 
     @property
     def pictures(self) -> int:
@@ -135,7 +138,8 @@ class _Card:
         ]
         if self.of_timm:
             lines += [
-                "timm loads the weights, too. It resizes in a way of its own, so probabilities differ a little:",
+                "timm loads the weights, too. It resizes in a way of its own, so probabilities differ a little"
+                + (", and knows of no temperature:" if self.predictor.temperature != 1 else ":"),
                 "",
                 "```python",
                 "import timm",
@@ -175,7 +179,21 @@ class _Card:
             interval = "" if ends is None else f"{_number(key, ends[0])} to {_number(key, ends[1])}"
             lines.append(f"| {_TITLES[key]} | {_number(key, value)} | {interval} |")
         said = "Intervals are over pictures, not over trainings: this is one training with one seed."
-        return [*lines, "", said, ""]
+        return [*lines, "", said, "", *self.temperature()]
+
+    def temperature(self) -> list[str]:
+        """What scaling the probabilities changed, on the pictures that `crossfade evaluate` judged."""
+        if self.predictor.temperature == 1:
+            return []
+        found, part = self.evaluated["calibration"], self.evaluated["data"]["part"]
+        changes = [
+            f"{_TITLES[key]} from {found[key]:.4f} to {found[f'{key}_after']:.4f}" for key in ("ece", "log_loss")
+        ]
+        return [
+            f"Logits are divided by a temperature of {self.predictor.temperature:.4f}, which leaves the most probable "
+            f"class as it is. By `crossfade evaluate`, part {plain(part)}, it brought the {' and the '.join(changes)}.",
+            "",
+        ]
 
     def interval(self, key: str, value: float) -> Sequence[float] | None:
         """Of `crossfade evaluate`, if it judged these weights by these pictures, else Wilson's of the accuracy."""

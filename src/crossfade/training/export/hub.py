@@ -27,7 +27,7 @@ from crossfade.training.export.card import write_card
 from crossfade.training.export.samples import Check, Samples, compare
 from crossfade.training.predict import HUB_FILES, Predictor, load_run
 
-KEPT = ("model", "classes", "size", "channels", "max_pixels", "preprocess", "mean", "std")
+KEPT = ("model", "classes", "size", "channels", "max_pixels", "preprocess", "mean", "std", "temperature")
 _CROP_MODES = {"stretch": "squash", "crop": "center", "drop": "center", "pad": "border"}  # in timm's words
 _OF_TIMM = ("pool_size", "first_conv", "classifier", "fixed_input_size")
 

@@ -96,6 +96,7 @@ def metadata(predictor: Predictor, run: str) -> dict[str, str]:
         "size": str(predictor.size),
         "channels": str(predictor.channels),
         "preprocess": json.dumps(predictor.state.get("preprocess", {"fit": predictor.feed.preprocess.fit})),
+        "temperature": f"{predictor.temperature:g}",
         "crossfade": __version__,
     }
 
@@ -122,12 +123,12 @@ def _way(predictor: Predictor) -> Any:
 
 
 class _Probabilities(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, temperature: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.temperature = model, temperature
 
     def forward(self, values: Tensor) -> Tensor:
-        return self.model(values).softmax(1)
+        return (self.model(values) / self.temperature).softmax(1)
 
 
 def _network(predictor: Predictor) -> Any:
@@ -139,7 +140,7 @@ def _network(predictor: Predictor) -> Any:
     try:
         with _quiet():
             program = torch.onnx.export(
-                _Probabilities(predictor.model).eval(),
+                _Probabilities(predictor.model, predictor.temperature).eval(),
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
