@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from crossfade.report.style import INK, MUTED, PALETTE, styled
 from crossfade.report.words import line
 
-LEFT, WIDTH = 0.135, 0.635
+LEFT, WIDTH = 0.135, 0.6
 APART = 0.085  # of the height: two names one above the other
 MOST = 8  # lines of one figure; more are left to a table
 
