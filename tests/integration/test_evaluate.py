@@ -311,4 +311,4 @@ def test_damaged_weights_are_not_judged_as_those_before_them(mine: Path, capsys:
     assert "SHA-256 differs" in capsys.readouterr().err
     assert not (mine / "evaluation").exists()
     assert run(["evaluate", str(mine), "--checkpoint", "best"]) == 0
-    assert "the interval of the calibration error lies high" in capsys.readouterr().out
+    assert "so its interval lies too high" in capsys.readouterr().out

@@ -356,3 +356,17 @@ def test_a_calibrated_run_gives_scaled_probabilities_wherever_it_goes(call: Call
     code, _, err = call("predict", "run/export/hub", corners, "--calibrated")
     assert (code, "exported without a temperature" in err) == (2, True)
     assert call("predict", "run", corners, "--calibrated", "--checkpoint", "best")[0] == 2, "of the last, it was found"
+
+
+def test_a_temperature_of_other_weights_or_of_training_pictures_is_not_used(call: Call, corners: Path) -> None:
+    assert call("train", corners, *QUICK, "--out", "run")[0] == 0
+    said = "on validation pictures. Got none for these weights"
+    assert call("evaluate", "run", "--part", "all", "--with-trained")[0] == 0
+    assert said in call("predict", "run", corners, "--calibrated")[2], "learned by heart, they would make it too sure"
+    assert call("evaluate", "run")[0] == 0
+    assert call("predict", "run", corners, "--calibrated")[0] == 0
+    path = Path("run/evaluation/evaluation.json")
+    found = json.loads(path.read_text())
+    assert found["trained"] == [1, 0]
+    path.write_text(json.dumps({**found, "trained": [1, 2]}))
+    assert said in call("predict", "run", corners, "--calibrated")[2], "the run went on after it was evaluated"

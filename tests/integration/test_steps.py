@@ -253,6 +253,14 @@ def test_a_check_that_failed_is_said_to_have_failed_by_resume(
     assert run_command(["resume", "run"]) == 0
 
 
+def test_a_sweep_without_a_good_rate_is_said_to_have_found_none_by_resume(
+    corners: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep_it = ["lr", str(corners), "--model", "cnn4", "--optimizer", "sgd", "--values", "1e30", "--epochs", "1"]
+    assert run_command([*sweep_it, "--out", "run"]) == run_command(["resume", "run"]) == 1
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "onecycle", "plateau"])
 def test_every_schedule_is_drawn(tmp_path: Path, schedule: str) -> None:
     found = draw_schedule(replace(PLAIN, schedule=schedule, every=4), tmp_path)

@@ -99,9 +99,11 @@ def _lr(run: Path, command: dict[str, Any], data: Path, threads: int | None) -> 
 
     from crossfade.cli.steps import run_sweep
     from crossfade.experiments.lr import Sweep
+    from crossfade.training.record import read_json
 
     if (run / "lr.json").exists():
-        return _say_finished(run)
+        _say_finished(run)
+        return 0 if read_json(run / "lr.json")["suggestion"] else 1
     table, config, bench = _reopen(run, data, threads)
     if "values" not in table:
         again = shlex.join([*command["argv"], "--force"])

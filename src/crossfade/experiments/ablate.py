@@ -204,10 +204,14 @@ def sentences(names: Sequence[str], arms: Arms, baseline: str, metric: Metric) -
     told = [_more_data(arm, names, arms, metric) for arm in arms if len(names) > 1]
     told += [_more_mixing(arm, names, arms, baseline, metric) for arm in others]
     told += [said for arm in others if (said := _instead(arm, names, arms, baseline, metric))]
-    # More data is looked at twice: from the first size to the last by the headline, and in the last step up.
-    looked = len(arms) * min(2, len(names) - 1) + len(others) * len(names)
+    # More data is looked at from the first size to the last by the headline, in the last step up, and by `_instead`
+    # from every size to every larger one, with mixing at the smaller.
+    sizes = len(names)
+    looked = len(arms) * min(2, sizes - 1) + len(others) * (sizes + sizes * (sizes - 1) // 2)
     claims = [outcome(_difference(arms, (arm, -1), (arm, 0), metric), metric) for arm in arms]
-    if looked > 1 and (any(claims) or any(" helps" in one or " hurts" in one for one in told)):
+    if looked > 1 and (
+        any(claims) or any(word in one for one in told for word in (" helps", " hurts", " does as well"))
+    ):
         told.append(caution(looked))
     return told
 

@@ -24,7 +24,7 @@ MEMORY = 0.85  # of the smoothed loss: six or seven steps
 EXPLODED = 3.0  # times the lowest smoothed loss
 SETTLED = 5  # steps before which nothing is concluded
 LEAST_FALL = 0.02  # of the first loss
-LEAST_NOISES = 2.0  # what a fall must be of the scatter from step to step: noise alone falls by that in 1 test of 400
+LEAST_NOISES = 1.5  # times the scatter from step to step: in 200 steps noise alone falls by that in 1 test of 300
 NEARLY = 0.02  # of the whole fall
 LOSSES = "losses.json"
 
@@ -246,18 +246,22 @@ def range_test(
 def suggest(rates: Sequence[float], losses: Sequence[float], *, exploded: bool) -> dict[str, Any]:
     """{"suggestion", "lowest", "sentence"} from what `range_test` saw.
 
-    The first two are None where the loss fell by no more than chance would have it, and where it fell to the end, so
-    that nobody knows where it would have begun to rise.
+    The first two are None where the loss exploded at once, where it fell by no more than chance would have it, and
+    where it fell to the end, so that nobody knows where it would have begun to rise.
+
+    Args:
+        rates, losses: of each step; all losses are finite.
+        exploded: whether the test ended there because the next loss was no number, or far too high.
     """
     nothing = {"suggestion": None, "lowest": None}
     if len(losses) <= 2 * SETTLED:
         return {**nothing, "sentence": "the loss exploded at once: begin with a smaller --low"}
     values = np.asarray(smooth(losses))
-    start, least = values[SETTLED], values[SETTLED:].min()
+    start, least = float(np.mean(losses[: max(SETTLED, len(losses) // 10)])), values[SETTLED:].min()
     if start - least < max(LEAST_FALL * start, LEAST_NOISES * _scatter(losses)):
         words = (
-            f"the loss did not fall at any rate from {rates[0]:.2g} to {rates[-1]:.2g}: take more --steps, "
-            "or see crossfade check for the likely cause"
+            f"the loss fell by no more than it scatters from step to step, at any rate from {rates[0]:.2g} to "
+            f"{rates[-1]:.2g}: take more --steps or a larger --batch-size, or see crossfade check for the likely cause"
         )
         return {**nothing, "sentence": words}
     # The first place that is nearly lowest: where pictures are learned within the test, the loss stays down for long.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crossfade.report import words
 from crossfade.report.record import Comparison, Experiment, Run, settings
 from crossfade.report.sections import commands
 
@@ -44,7 +43,7 @@ def frame(
 
 def _is_exact(found: Run | Comparison | Experiment, framework: str) -> bool:
     """Whether the same command gives the same numbers: in which order a GPU or another framework adds is not ours."""
-    timed = any(word.split("=")[0] == "--timeout" for word in map(str, words.listing(found.command.get("argv"))))
+    timed = settings(found.config).get("timeout") is not None
     return not framework and found.environment.get("device", "cpu") in ("cpu", "auto") and not timed
 
 

@@ -26,7 +26,9 @@ from crossfade.report.words import (
 from crossfade.training.metrics import METRICS
 
 Found = Mapping[str, Any]
-ECE_LIES_HIGH = "the interval of the calibration error lies high: of any sample of pictures it is above the truth"
+ECE_LIES_HIGH = (
+    "the calibration error of a sample is on average larger than the true one, so its interval lies too high"
+)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -107,7 +109,8 @@ def _run(found: Found) -> str:
         (METRICS[name].title, scored(one["value"], METRICS[name]), scored_interval(one["ci95"], METRICS[name]))
         for name, one in found["metrics"].items()
     ]
-    parts = [aligned(rows), ECE_LIES_HIGH, _calibration(found["calibration"])]
+    parts = [aligned(rows), *([ECE_LIES_HIGH] if found["metrics"]["ece"]["ci95"] else [])]
+    parts.append(_calibration(found["calibration"]))
     if "robustness" in found:
         parts.append(_robustness(found["robustness"]))
     return "\n\n".join(parts)

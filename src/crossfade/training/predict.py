@@ -193,7 +193,7 @@ def load_run(
         name = name or _judged_epoch(folder)
         state, tensors, augment = _read_run(folder, name, exact)
         if calibrated:
-            state = {**state, "temperature": _temperature(folder, name)}
+            state = {**state, "temperature": _temperature(folder, name, trained(state))}
     if calibrated and "temperature" not in state:
         raise ConfigError(
             f"calibrated: {folder} was exported without a temperature. Export the run again with --calibrated."
@@ -231,16 +231,21 @@ def _read_run(folder: Path, name: str, exact: bool) -> tuple[State, Mapping[str,
     return saved.state, saved.tensors.get("ema", saved.tensors["model"]), augment  # what was judged
 
 
-def _temperature(folder: Path, name: str) -> float:
-    """What `crossfade evaluate` found for the weights called `name`."""
+def trained(state: State) -> list[int]:
+    """How far the weights of a checkpoint were trained, in epochs and steps of the next: which they are, in one run."""
+    return [int(state.get("epochs_done", 0)), int(state.get("steps_into_next", 0))]
+
+
+def _temperature(folder: Path, name: str, weights: list[int]) -> float:
+    """What `crossfade evaluate` found for these very weights, on pictures they were not trained on."""
     found = json_table(folder / "evaluation" / "evaluation.json")
-    temperature = found.get("calibration", {}).get("temperature")
-    if found.get("epoch") != name or not isinstance(temperature, float):
+    calibration = found.get("calibration", {})
+    if (found.get("epoch"), found.get("trained")) != (name, weights) or not calibration.get("of_validation"):
         raise ConfigError(
-            f"calibrated: needs the temperature that crossfade evaluate finds. Got none for the weights {name} of "
-            f"{folder}. Run crossfade evaluate {folder} --checkpoint {name} first."
+            "calibrated: needs the temperature that crossfade evaluate finds, on validation pictures. Got none for "
+            f"these weights. Run crossfade evaluate {folder} --checkpoint {name} first."
         )
-    return temperature
+    return float(calibration["temperature"])
 
 
 def _read_hub(folder: Path, name: str | None) -> tuple[State, Mapping[str, torch.Tensor], Augment | None]:

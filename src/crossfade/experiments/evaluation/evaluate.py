@@ -34,6 +34,7 @@ from crossfade.rng import Stream, derive_rng
 from crossfade.training import record
 from crossfade.training.keeper import chosen_on_validation
 from crossfade.training.metrics import Scorer
+from crossfade.training.predict import trained
 
 FOLDER = "evaluation"
 Numbers = NDArray[np.int64]
@@ -131,6 +132,7 @@ def evaluate(
     summary = {
         "run": str(subject.folder),
         "epoch": subject.predictor.epoch,
+        "trained": trained(subject.predictor.state),
         "data": {
             "root": str(pool.index.root),
             "part": chosen.part,
@@ -181,7 +183,8 @@ def _calibration(
 ) -> tuple[dict[str, Any], list[str]]:
     """Temperature scaling, fitted on the run's validation pictures, and what is to be said of that.
 
-    Where some of these are judged themselves, halves of the pictures judged are fitted on each other.
+    Where some of these are judged themselves, halves of the pictures judged are fitted on each other. "of_validation"
+    says whether the temperature is of validation pictures alone, so that others may be scaled by it.
     """
     truth = chosen.labels[chosen.numbers]
     if validated := _validated(subject, pool, chosen):
@@ -189,7 +192,8 @@ def _calibration(
             f"{validated:,} of these pictures are of the val part: the temperature that is judged was fitted on the "
             "other half of these pictures"
         )
-        return calibrate(logits, truth, None, rng=derive_rng(seed, Stream.BOOTSTRAP, 1)), [note]
+        found = calibrate(logits, truth, None, rng=derive_rng(seed, Stream.BOOTSTRAP, 1))
+        return {**found, "of_validation": validated == len(truth)}, [note]
     if own is None:
         return calibrate(logits, truth, None), []
     try:
@@ -197,7 +201,7 @@ def _calibration(
     except CrossfadeError as error:
         return calibrate(logits, truth, None), [f"no temperature was fitted: no val pictures are left ({error})"]
     fitted = subject.logits("calibrating", own.cache.pixels, val.labels, val.numbers, progress)
-    return calibrate(logits, truth, (fitted, val.labels[val.numbers])), []
+    return {**calibrate(logits, truth, (fitted, val.labels[val.numbers])), "of_validation": True}, []
 
 
 def _groups(subject: Subject, pool: Pool, chosen: Selection) -> tuple[Numbers | None, list[str]]:

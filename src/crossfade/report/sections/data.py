@@ -11,8 +11,12 @@ from crossfade.report import words
 
 LISTED = 200
 MOST_PATHS = 1000  # of one list
+MOST_OF_GROUP = 50
 UNEQUAL = 2  # times the pictures, from which on classes are called unequal
 PARTS = ("train", "val", "test")
+
+
+Group = tuple[list[str], int]  # the first paths that are alike, and how many more there are
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,13 @@ class Data:
     refused: list[tuple[str, int, list[tuple[str, str]]]]  # reason, how many, (path, detail) of the first
     ignored: list[str]
     ignored_count: int
-    duplicates: list[list[str]]
+    duplicates: list[Group]
     duplicate_groups: int
-    near_duplicates: list[list[str]]
+    near_duplicates: list[Group]
     near_groups: int
-    leaks: list[tuple[str, list[str]]]  # what is where, paths
+    leaks: list[tuple[str, Group]]  # what is where, paths
     leak_count: int
-    conflicts: list[tuple[str, list[str]]]
+    conflicts: list[tuple[str, Group]]
     conflict_count: int
     imbalance: str  # how unequal the classes are, "" where they are not
     notes: list[str]  # what the split could not do, or groups it found
@@ -68,32 +72,30 @@ def data(scan: Mapping[str, Any], part_counts: Mapping[str, Counter[str]], class
     )
 
 
-def _paths(value: Any, most: int = LISTED) -> list[str]:
-    return [str(path) for path in words.listing(value)][:most]
-
-
-def _groups(found: Sequence[Any]) -> list[list[str]]:
-    """The first groups of paths, until there are `MOST_PATHS` of them."""
-    shown: list[list[str]] = []
+def _groups(found: Sequence[Any]) -> list[Group]:
+    """The first groups of paths, as many as show `MOST_PATHS` together."""
+    shown: list[Group] = []
     left = MOST_PATHS
     for group in found[:LISTED]:
-        if left <= 0:
+        paths = [str(path) for path in words.listing(group)]
+        first = paths[:MOST_OF_GROUP]
+        left -= len(first)
+        if left < 0:
             break
-        shown.append(_paths(group, min(LISTED, left)))
-        left -= len(shown[-1])
+        shown.append((first, len(paths) - len(first)))
     return shown
 
 
 KINDS = {"identical": "The same bytes", "near_identical": "Nearly the same", "group": "One group"}
 
 
-def _alike(found: Sequence[Any], where: str) -> list[tuple[str, list[str]]]:
+def _alike(found: Sequence[Any], where: str) -> list[tuple[str, Group]]:
     """("The same bytes, train and test", paths) of the first leaks, or conflicts."""
     told = [words.mapping(one) for one in found]
     shown = []
-    for one, paths in zip(told, _groups([one.get("paths") for one in told]), strict=False):
+    for one, group in zip(told, _groups([one.get("paths") for one in told]), strict=False):
         places = " and ".join(words.line(name) for name in words.listing(one.get(where)))
-        shown.append((f"{KINDS.get(str(one.get('kind')), 'Alike')}, {places}", paths))
+        shown.append((f"{KINDS.get(str(one.get('kind')), 'Alike')}, {places}", group))
     return shown
 
 

@@ -185,13 +185,14 @@ class _Card:
         """What scaling the probabilities changed, on the pictures that `crossfade evaluate` judged."""
         if self.predictor.temperature == 1:
             return []
-        found, part = self.evaluated["calibration"], self.evaluated["data"]["part"]
+        found, data = self.evaluated["calibration"], self.evaluated["data"]
+        where = f"{plain(Path(data['root']).name)}, part {plain(data['part'])}"
         changes = [
             f"{_TITLES[key]} from {found[key]:.4f} to {found[f'{key}_after']:.4f}" for key in ("ece", "log_loss")
         ]
         return [
             f"Logits are divided by a temperature of {self.predictor.temperature:.4f}, which leaves the most probable "
-            f"class as it is. By `crossfade evaluate`, part {plain(part)}, it brought the {' and the '.join(changes)}.",
+            f"class as it is. On {where}, it brought the {' and the '.join(changes)}.",
             "",
         ]
 
