@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from crossfade.report.style import INK, MUTED, PALETTE, styled
@@ -159,8 +160,8 @@ def _names(ax: Axes, lines: Sequence[Line], scale: float) -> None:
             ends.append((height, one))
     ends.sort(key=lambda end: end[0])
     for height, (_, one) in zip(_apart([height for height, _ in ends]), ends, strict=True):
-        sample = {"color": one.color, "ls": one.dash, "lw": 1.9, "clip_on": False}
-        ax.plot((1.015, 1.055), (height, height), transform=ax.transAxes, **sample)
+        sample = Line2D((1.015, 1.055), (height, height), color=one.color, ls=one.dash, lw=1.9, transform=ax.transAxes)
+        ax.get_figure().add_artist(sample)  # beside the axes, whose lines are those of the data
         ax.text(1.07, height, line(one.name, 24), transform=ax.transAxes, va="center", fontsize=10, color=INK)
 
 
