@@ -368,5 +368,8 @@ def test_a_temperature_of_other_weights_or_of_training_pictures_is_not_used(call
     path = Path("run/evaluation/evaluation.json")
     found = json.loads(path.read_text())
     assert found["trained"] == [1, 0]
+    nothing = {**found["calibration"], "temperature": None}  # as of a single validation picture
+    path.write_text(json.dumps({**found, "calibration": nothing}))
+    assert said in call("predict", "run", corners, "--calibrated")[2]
     path.write_text(json.dumps({**found, "trained": [1, 2]}))
     assert said in call("predict", "run", corners, "--calibrated")[2], "the run went on after it was evaluated"

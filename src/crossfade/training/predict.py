@@ -240,12 +240,13 @@ def _temperature(folder: Path, name: str, weights: list[int]) -> float:
     """What `crossfade evaluate` found for these very weights, on pictures they were not trained on."""
     found = json_table(folder / "evaluation" / "evaluation.json")
     calibration = found.get("calibration", {})
-    if (found.get("epoch"), found.get("trained")) != (name, weights) or not calibration.get("of_validation"):
+    temperature = calibration["temperature"] if calibration.get("of_validation") else None
+    if (found.get("epoch"), found.get("trained")) != (name, weights) or temperature is None:
         raise ConfigError(
             "calibrated: needs the temperature that crossfade evaluate finds, on validation pictures. Got none for "
             f"these weights. Run crossfade evaluate {folder} --checkpoint {name} first."
         )
-    return float(calibration["temperature"])
+    return float(temperature)
 
 
 def _read_hub(folder: Path, name: str | None) -> tuple[State, Mapping[str, torch.Tensor], Augment | None]:
