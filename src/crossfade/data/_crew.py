@@ -1,6 +1,6 @@
 """One pass over many picture files, by several threads or processes.
 
-The caller's own thread works too. Others join in when enough work is left to repay them: threads where a file
+The thread that asks works too. Others join in when enough work is left to repay them: threads where a file
 takes long enough to be decoded (Python itself is then hardly in the way), helper processes for small files, or
 where so much is left that their start does not count. Nothing is forked, so threads that the caller may have
 (PyTorch's, say) do no harm, and a script needs no ``if __name__ == "__main__"``.
@@ -12,13 +12,17 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from crossfade.data._helper import Helper
-from crossfade.data._reading import Chunk, Findings, Job, Reader, cannot_write
+from crossfade.data._reading import Chunk, Findings, GivenUp, Job, Reader, cannot_write
+from crossfade.interrupts import apart
 
 Progress = Callable[[int, int], object]
+T = TypeVar("T")
 
 PROBE_FILES = 16
 CHUNK_FILES = 256
@@ -39,6 +43,32 @@ def processors() -> int:
         return os.cpu_count() or 1
 
 
+def lead(work: Callable[[Crew, Progress], T], workers: int | None = None, progress: Progress | None = None) -> T:
+    """Do `work` with a crew where no signal strikes it; Ctrl-C is heard after a picture, or a class that is listed.
+
+    Args:
+        work: called with the crew, and with what is to be told how far it is.
+        workers: of the `Crew`.
+        progress: called as ``progress(done, total)`` in the caller's thread, now and then.
+
+    Raises:
+        BaseException: what `work` raised, or what a signal or `progress` did, see `apart`.
+    """
+    crew, reached = Crew(workers), deque[tuple[int, int]]()
+
+    def whole() -> T:
+        with crew:
+            return work(crew, lambda done, total: reached.append((done, total)))
+
+    def tell() -> None:
+        while reached:
+            at = reached.popleft()
+            if progress is not None:
+                progress(*at)
+
+    return apart(whole, crew.give_up, tell)
+
+
 class Crew:
     """The caller's process and its helpers, for all passes of one call; leaving the block ends the helpers.
 
@@ -49,6 +79,7 @@ class Crew:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = processors() if workers is None else max(1, workers)
         self.helpers: list[Helper] = []
+        self.unwanted = False
 
     def __enter__(self) -> Crew:
         return self
@@ -56,8 +87,18 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def give_up(self) -> None:
+        """Let whatever the crew does end soon."""
+        self.unwanted = True
+
+    def check(self) -> None:
+        """Raise `GivenUp` if nobody wants it any more."""
+        if self.unwanted:
+            raise GivenUp
+
     def expect(self, files: int) -> None:
         """Let helpers wake up already while files are still being listed, if there are many."""
+        self.check()
         if files >= MANY_FILES:
             self.start()
 
@@ -79,7 +120,7 @@ class Crew:
         Args:
             job: what to do.
             names: of N files.
-            progress: called as ``progress(done, total)`` from this thread, now and then.
+            progress: called as ``progress(done, total)`` from the thread that asks, now and then.
 
         Raises:
             CacheError: rows cannot be written, or a helper process died.
@@ -107,14 +148,16 @@ class Pass:
                 while thread.is_alive():
                     thread.join(0.1)
                     self._tell()
+                    self.crew.check()
+            self.crew.check()
+            if self.failure is not None:
+                raise self.failure
         except BaseException as error:
             self.fail(error)
             self.crew.stop()
             for thread in self.others:  # nothing is taken away under their hands
                 thread.join()
             raise
-        if self.failure is not None:
-            raise self.failure
         self._tell()
         self.found.refused.sort()
         return self.found
@@ -128,12 +171,15 @@ class Pass:
         """The next files for whoever asks; fewer towards the end, so that all end together."""
         with self.lock:
             left = len(self.names) - self.given
-            if left == 0 or self.failure is not None:
+            if left == 0 or self._unwanted():
                 return None
             fair = left // (8 * self.crew.workers) if self.given else PROBE_FILES
             first = self.given
             self.given += min(left, self.largest, max(1, fair))
             return first, self.given
+
+    def _unwanted(self) -> bool:
+        return self.failure is not None or self.crew.unwanted
 
     def put(self, at: tuple[int, int], chunk: Chunk) -> None:
         """Store what was found in a chunk."""
@@ -144,8 +190,8 @@ class Pass:
             self.done += end - first
 
     def _work(self, *, asking: bool = False) -> None:
-        """Do chunks until none is left; the caller's thread is `asking` for help, and tells how far it is."""
-        reader = Reader(self.job)
+        """Do chunks until none is left; the first of all threads is `asking` for help, and tells how far it is."""
+        reader = Reader(self.job, self._unwanted)
         began = time.perf_counter()
         try:
             while (at := self.next_chunk()) is not None:
@@ -153,6 +199,8 @@ class Pass:
                     chunk = reader.chunk(at[0], self.names[at[0] : at[1]])
                 except OSError as error:
                     raise cannot_write(error) from error
+                except GivenUp:
+                    return
                 self.put(at, chunk)
                 if asking:
                     self._tell()
@@ -175,15 +223,17 @@ class Pass:
         if left <= HELPERS_HELP_SECONDS or self.crew.workers == 1:
             return
         if not self.crew.helpers and pace >= THREADS_HELP_FROM and left <= THREADS_HELP_UNTIL:
-            self.others = [
+            others = [
                 threading.Thread(target=self._work_along, name="crossfade-reader") for _ in range(self.crew.workers - 1)
             ]
         else:
             if left > HELPERS_PAY_SECONDS:
                 self.crew.start()
-            self.others = [helper.thread(self) for helper in self.crew.helpers]
-        for thread in self.others:
-            thread.start()
+            others = [helper.thread(self) for helper in self.crew.helpers]
+        with suppress(RuntimeError):  # fewer, where the system allows no more threads
+            for thread in others:
+                thread.start()
+                self.others.append(thread)
 
     def _tell(self) -> None:
         if self.progress is not None:

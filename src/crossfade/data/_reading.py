@@ -141,11 +141,15 @@ class Chunk:
             found.stamps[first:end] = np.frombuffer(self.stamps, np.int64).reshape(-1, 2)
 
 
-class Reader:
-    """Does a job, chunk by chunk, in this thread."""
+class GivenUp(Exception):
+    """Nobody wants the rest any more."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+
+class Reader:
+    """Does a job, chunk by chunk, in this thread; a chunk is given up where `unwanted` says so."""
+
+    def __init__(self, job: Job, unwanted: Callable[[], bool] = lambda: False) -> None:
+        self.job, self.unwanted = job, unwanted
         self.rows = np.zeros((0, *sides(job.size), job.channels), np.uint8)
         self.sketcher = Sketcher()
         self.alike: list[int] = []  # rows of the chunk that hold a picture as it was decoded
@@ -167,6 +171,7 @@ class Reader:
 
         Raises:
             OSError: the rows cannot be written.
+            GivenUp: it is unwanted.
         """
         if len(self.rows) < len(names):
             self.rows = np.zeros((len(names), *self.rows.shape[1:]), np.uint8)
@@ -178,6 +183,8 @@ class Reader:
         no_shape: tuple[int, ...] = (0, 0, 0)
         noted = stamps if self.job.stamps else None
         for row, name in enumerate(names):
+            if self.unwanted():
+                raise GivenUp
             digest, shape = _NO_DIGEST, no_shape
             try:
                 data = self._read(name, noted)

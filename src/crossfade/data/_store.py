@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfade.data._crew import Crew
 from crossfade.data._reading import DIGEST_BYTES, Findings, row_sums
 from crossfade.data.fit import Fit, Size, sides
 from crossfade.data.rows import Pixels
@@ -178,15 +179,16 @@ def map_pixels(path: Path, shape: tuple[int, ...]) -> Pixels:
     return np.memmap(path, np.uint8, "r", HEADER_BYTES, shape)
 
 
-def bad_rows(pixels: Pixels, sums: NDArray[np.uint32], workers: int = 1) -> NDArray[np.int64]:
+def bad_rows(pixels: Pixels, sums: NDArray[np.uint32], crew: Crew) -> NDArray[np.int64]:
     """The numbers of the pictures that are not what was written; all are read."""
     step = max(1, _BLOCK // int(np.prod(pixels.shape[1:])))
 
     def look(first: int) -> NDArray[np.int64]:
+        crew.check()
         part = slice(first, first + step)
         return first + np.flatnonzero(row_sums(pixels[part]) != sums[part])
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(crew.workers) as pool:
         return np.concatenate([np.zeros(0, np.int64), *pool.map(look, range(0, len(pixels), step))])
 
 

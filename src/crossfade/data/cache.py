@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfade.data import _store
-from crossfade.data._crew import Crew, Progress
+from crossfade.data._crew import Crew, Progress, lead
 from crossfade.data._reading import NO_STAMP, Job, cannot_write, stamp
 from crossfade.data._store import HEADER_BYTES, PIXELS, Notes
 from crossfade.data._workshop import cache_home, discard, workshop
@@ -117,12 +117,15 @@ def prepare(
         raise ConfigError(f"prepare: channels must be 1, 3 or None. Got {channels}. Pass 3 for colours.")
     if trust not in get_args(Trust):
         raise ConfigError(f'prepare: trust must be "content", "mtime" or "size". Got {trust!r}.')
-    with Crew(workers) as crew:
+
+    def work(crew: Crew, tell: Progress) -> tuple[Index, Cache]:
         listing = list_folder(root, crew.expect)
         home = cache_home(cache_dir, listing.root)
         wanted = _Wanted(_checked(size), channels, fit, max_pixels)
-        shelf = _Shelf(home, listing, wanted, trust, bound, crew, progress)
+        shelf = _Shelf(home, listing, wanted, trust, bound, crew, tell)
         return shelf.find() or shelf.build()
+
+    return lead(work, workers, progress)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class _Shelf:
     trust: Trust
     bound: int | None
     crew: Crew
-    progress: Progress | None
+    tell: Progress
 
     @property
     def name(self) -> str:
@@ -198,7 +201,7 @@ class _Shelf:
                 if (opened := self._open(folder)) is not None:
                     self._tell_all()
                     return opened
-        found = self.crew.read(self._job("hash"), self.listing.paths, self.progress)
+        found = self.crew.read(self._job("hash"), self.listing.paths, self.tell)
         for folder in sorted(self.home.glob(f"{name}-{_store.content_of(found)}-*")):
             if (opened := self._open(folder)) is not None:
                 if found.stamps is not None:
@@ -247,7 +250,7 @@ class _Shelf:
         if not _store.frame_is_whole(folder / PIXELS, notes.shape):
             _store.mend_frame(folder / PIXELS, notes.shape)
         pixels = _store.map_pixels(folder / PIXELS, notes.shape)
-        bad = _store.bad_rows(pixels, notes.found.sums, self.crew.workers)
+        bad = _store.bad_rows(pixels, notes.found.sums, self.crew)
         if self.trust != "content" and not len(bad):
             _store.mark_checked(folder)
         return bad
@@ -318,7 +321,7 @@ class _Shelf:
             if stored:
                 (folder / PIXELS).write_bytes(b"")
             job = self._job("decode", folder / PIXELS if stored else None, size, channels)
-            found = self.crew.read(job, self.listing.paths, self.progress)
+            found = self.crew.read(job, self.listing.paths, self.tell)
             chosen = self.wanted.choose(found.shapes)
             if chosen == (size, channels) or not (stored or self._has_room(*chosen)):
                 return Notes(*chosen, self.wanted.fit, found, stored)
@@ -371,8 +374,7 @@ class _Shelf:
         return Cache(pixels, notes.size, notes.channels, notes.fit, folder.name, folder, reused)
 
     def _tell_all(self) -> None:
-        if self.progress is not None:
-            self.progress(len(self.listing.paths), len(self.listing.paths))
+        self.tell(len(self.listing.paths), len(self.listing.paths))
 
 
 def _written(size: Size) -> str:

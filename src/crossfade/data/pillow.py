@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from crossfade.data.formats import check_bmp, check_gif, check_jpeg, check_png, format_of, has_end, promised_size
 from crossfade.data.refusal import RefusedPicture, check_pixels, check_size
 from crossfade.errors import MissingExtra
+from crossfade.interrupts import Held
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,7 +73,7 @@ def _check_tile(image: Any, max_pixels: int) -> None:
 @contextmanager
 def on_a_lead(data: bytes) -> Iterator[None]:
     """Turn whatever Pillow raises over `data` into a `RefusedPicture`, and keep its warnings from the user."""
-    with _settings:
+    with Held(), _settings:
         try:
             yield
         except (RefusedPicture, MissingExtra):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfade.data._crew import Crew, Progress
+from crossfade.data._crew import Crew, Progress, lead
 from crossfade.data._reading import Findings, Job
 from crossfade.data.listing import Listing, Refusal, list_folder, show
 from crossfade.data.refusal import MAX_PIXELS
@@ -188,10 +188,13 @@ def scan(
     Raises:
         DataError: the folder cannot be trained on at all; the message says why and what to do.
     """
-    with Crew(workers) as crew:
+
+    def work(crew: Crew, tell: Progress) -> Index:
         listing = list_folder(root, crew.expect)
         job = Job("decode", listing.prefix, max_pixels)
-        return join(listing, crew.read(job, listing.paths, progress), allow_empty=allow_empty)
+        return join(listing, crew.read(job, listing.paths, tell), allow_empty=allow_empty)
+
+    return lead(work, workers, progress)
 
 
 def join(listing: Listing, found: Findings, *, allow_empty: bool = False) -> Index:

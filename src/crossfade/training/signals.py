@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from crossfade.errors import CrossfadeError
+from crossfade.interrupts import HeardBy
 
 
 class Interruption(CrossfadeError):
@@ -26,6 +25,10 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
 
+    def note(self, number: int) -> None:
+        """A signal has come."""
+        self.signal = number
+
     def leave(self, folder: Path) -> None:
         """Raise `Interruption` if a signal has come; all must be saved in `folder` by then."""
         if self.signal is not None:
@@ -39,24 +42,7 @@ class Stop:
 
 @contextmanager
 def listen() -> Iterator[Stop]:
-    """Inside, the first SIGINT or SIGTERM is only noted; a second one acts as it did before.
-
-    Signals reach the main thread only: elsewhere nothing is changed.
-    """
+    """Inside, the first SIGINT or SIGTERM is only noted; a second one acts as it did before, see `HeardBy`."""
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
+    with HeardBy(stop.note):
         yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

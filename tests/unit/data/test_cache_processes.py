@@ -69,7 +69,7 @@ def test_threads_write_the_same_cache_and_start_no_process(
     seen = always_threads(monkeypatch)
     started = count_helpers(monkeypatch)
     other, together = prepare(mixed, cache_dir=tmp_path / "two", workers=3)
-    assert seen == {"MainThread", "crossfade-reader"}
+    assert seen == {"crossfade-apart", "crossfade-reader"}
     assert not started
     assert same(index, other)
     assert same_files(alone, together)
@@ -93,7 +93,7 @@ def test_an_interruption_ends_the_threads_before_the_folder_is_taken_away(
 
     with pytest.raises(KeyboardInterrupt):
         prepare(mixed, cache_dir=home, size=16, channels=3, workers=3, progress=interrupt)
-    assert not [thread for thread in threading.enumerate() if thread.name == "crossfade-reader"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("crossfade-")]
     assert entries(home) == []
 
 

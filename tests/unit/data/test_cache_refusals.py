@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from crossfade.data import _crew as crew
+from crossfade.data import _reading as reading
 from crossfade.data import prepare
 from crossfade.errors import CacheError, DataError
 from tests.unit.data.caching import entries, truth
@@ -66,7 +69,22 @@ def test_bad_pictures_publish_nothing(tmp_path: Path, home: Path) -> None:
     assert entries(home) == []
 
 
-def test_an_interrupted_build_leaves_nothing(root: Path, home: Path) -> None:
+def after_chunks(monkeypatch: pytest.MonkeyPatch, happen: Callable[[int], object]) -> None:
+    """Let something happen after each chunk, of which the first is one file; it is told where the chunk began."""
+    monkeypatch.setattr(crew, "PROBE_FILES", 1)
+    genuine = reading.Reader.chunk
+
+    def chunk(reader: reading.Reader, first: int, names: Sequence[str]) -> reading.Chunk:
+        found = genuine(reader, first, names)
+        happen(first)
+        return found
+
+    monkeypatch.setattr(reading.Reader, "chunk", chunk)
+
+
+def test_an_interrupted_build_leaves_nothing(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    after_chunks(monkeypatch, lambda first: time.sleep(0.2))
+
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
@@ -89,12 +107,8 @@ def test_what_a_dead_build_left_is_cleared_away_but_not_what_a_living_one_needs(
 def test_a_file_that_vanishes_while_it_is_read_is_refused(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "PROBE_FILES", 1)
-
-    def vanish(done: int, total: int) -> None:
-        (root / "a/004.png").unlink(missing_ok=True)
-
-    index, cache = prepare(root, cache_dir=home, progress=vanish, size=16, channels=3, workers=1)
+    after_chunks(monkeypatch, lambda first: (root / "a/004.png").unlink(missing_ok=True))
+    index, cache = prepare(root, cache_dir=home, size=16, channels=3, workers=1)
     assert [(refusal.path, refusal.reason) for refusal in index.refused] == [("a/004.png", "unreadable")]
     assert np.array_equal(cache.pixels, truth(index, cache))
     assert index.counts == {"a": 4, "b": 6}
@@ -103,14 +117,12 @@ def test_a_file_that_vanishes_while_it_is_read_is_refused(
 def test_pictures_that_change_at_every_pass_are_an_error(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "PROBE_FILES", 1)
+    def restless(first: int) -> None:
+        for path in root.glob("*/*.png") if first == 0 else ():
+            side = np.asarray(Image.open(path)).shape[0] + 16
+            path.write_bytes(encode(noise(side, side)))
 
-    def restless(done: int, total: int) -> None:
-        for path in root.glob("*/*.png"):
-            if done == 1:
-                side = np.asarray(Image.open(path)).shape[0] + 16
-                path.write_bytes(encode(noise(side, side)))
-
+    after_chunks(monkeypatch, restless)
     with pytest.raises(CacheError, match="must not change while they are read"):
-        prepare(root, cache_dir=home, progress=restless, workers=1)
+        prepare(root, cache_dir=home, workers=1)
     assert entries(home) == []

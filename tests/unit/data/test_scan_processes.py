@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from crossfade.data import _crew as crew
 from crossfade.data import scan
+from crossfade.data._helper import Helper
 from crossfade.errors import CacheError
 from tests.unit.data.folders import pictures, write
 from tests.unit.data.scanning import always_helpers, count_helpers, same, slow_down
@@ -55,13 +58,15 @@ def test_progress_counts_up_to_the_total(many: Path, monkeypatch: pytest.MonkeyP
 def test_a_helper_that_is_killed_is_an_error_not_a_hang(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     always_helpers(monkeypatch)
     started = count_helpers(monkeypatch)
+    genuine = Helper.thread
 
-    def kill(done: int, total: int) -> None:
-        for process in started:
-            process.kill()
+    def thread(helper: Helper, work: crew.Pass) -> threading.Thread:
+        helper.process.kill()
+        return genuine(helper, work)
 
+    monkeypatch.setattr(Helper, "thread", thread)
     with pytest.raises(CacheError, match=r"helper process ended .* signal 9.*workers=1"):
-        scan(many, workers=3, progress=kill)
+        scan(many, workers=3)
     assert all(process.poll() is not None for process in started)
 
 
