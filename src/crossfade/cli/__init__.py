@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from crossfade.cli.stopping import Terminated, stopped_by_signals
 
 COMMANDS = {
     "demo": "Compare arms on scikit-learn's handwritten digits: the whole thing in two minutes.",
@@ -61,13 +59,13 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors of ours are one sentence on standard error."""
     try:
-        with _stopped_by_sigterm():
+        with stopped_by_signals():
             return _run(arguments)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "crossfade":
             raise
         return _say(f"{error.name} is not installed. Run: pip install 'crossfade[workbench]'.", 1)
-    except _Terminated:
+    except Terminated:
         return _say("stopped by SIGTERM", 143)
     except KeyboardInterrupt:
         return _say("stopped by Ctrl-C", 130)
@@ -82,27 +80,6 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         return _say(f"{error.strerror or error}{place}. What was written before stands.", 1)
-
-
-class _Terminated(BaseException):
-    """SIGTERM came."""
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends what runs as Ctrl-C does, so that what is half done is cleared away."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: object) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:

@@ -71,7 +71,7 @@ def test_sigterm_while_the_pictures_are_read_leaves_with_143(tmp_path: Path) -> 
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 143, err
     assert "stopped by SIGTERM" in err
     assert time.monotonic() - sent < 20
     assert not (tmp_path / "run").exists()
