@@ -17,6 +17,15 @@ T = TypeVar("T")
 TELL_SECONDS = 0.1
 
 
+def replaceable() -> dict[int, Any]:
+    """The handlers of SIGINT and SIGTERM, but for a signal that is ignored, and a handler that is not Python's own.
+
+    The latter reads as None, and could not be brought back.
+    """
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    return {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
+
+
 class HeardBy:
     """Inside ``with``, the first SIGINT and the first SIGTERM call `note` with their number; later ones act as before.
 
@@ -30,9 +39,7 @@ class HeardBy:
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # None is a handler that Python could not bring back
-        self.before = {n: handler for n, handler in found.items() if handler not in (None, signal.SIG_IGN)}
+        self.before = replaceable()
         try:
             for number in self.before:
                 signal.signal(number, self._handle)

@@ -20,6 +20,7 @@ from crossfade.cli.stopping import Terminated, stopped_by_signals
 from crossfade.data import _crew, _store, cache, pillow
 from tests.integration.folders import write_corners
 from tests.scale import scaled
+from tests.strikes import Strike
 
 BOTH = pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 WHAT = pytest.mark.parametrize("what", ["build by threads", "build by processes", "reuse", "mend"])
@@ -92,19 +93,6 @@ def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> Itera
     yield Reading(tmp_path, what)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
-
-
-class Strike:
-    """Sends a signal at the n-th function that is entered, or function of C that is left, in this thread."""
-
-    def __init__(self, number: int, at: int) -> None:
-        self.number, self.at, self.points = number, at, 0
-
-    def __call__(self, frame: object, event: str, argument: object) -> None:
-        self.points += event in ("call", "c_return")
-        if self.points == self.at:
-            sys.setprofile(None)
-            os.kill(os.getpid(), self.number)
 
 
 def ends_with(error: type[BaseException], work: Callable[[], None]) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from crossfade import interrupts
 from crossfade.interrupts import HeardBy, Held, apart
+from tests.strikes import Strike
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -184,34 +185,32 @@ def test_it_is_waited_for_where_telling_fails() -> None:
     assert ended.is_set()
 
 
-def test_where_there_are_no_threads_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise error
 
-    monkeypatch.setattr(threading.Thread, "start", none)
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def test_where_there_are_no_threads_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_threads(monkeypatch, RuntimeError("can't start new thread"))
     assert apart(threading.get_ident, quiet, quiet) == threading.get_ident()
 
 
 def test_there_signals_strike_at_once(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     def work() -> None:
         os.kill(os.getpid(), number)
         done.append("not reached")
 
     done: list[str] = []
-    monkeypatch.setattr(threading.Thread, "start", none)
+    refuse_threads(monkeypatch, RuntimeError("can't start new thread"))
     with pytest.raises(Struck):
         apart(work, quiet, quiet)
     assert done == []
 
 
 def test_what_cannot_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(thread: threading.Thread) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(threading.Thread, "start", none)
+    refuse_threads(monkeypatch, MemoryError())
     with pytest.raises(MemoryError):
         apart(quiet, quiet, quiet)
 
@@ -221,17 +220,10 @@ def test_with_two_in_a_row_anywhere_it_is_asked_to_end(number: int, monkeypatch:
     monkeypatch.setattr(interrupts, "TELL_SECONDS", 0.005)
 
     def at(point: int) -> bool:
-        passed, unwanted = 0, threading.Event()
-
-        def count(frame: object, event: str, argument: object) -> None:
-            nonlocal passed
-            passed += event in ("call", "c_return")
-            if passed == point:
-                sys.setprofile(None)
-                os.kill(os.getpid(), number)
+        second, unwanted = Strike(number, point), threading.Event()
 
         def tell() -> None:
-            sys.setprofile(count)
+            sys.setprofile(second)
             raise Struck
 
         try:
@@ -242,7 +234,7 @@ def test_with_two_in_a_row_anywhere_it_is_asked_to_end(number: int, monkeypatch:
             sys.setprofile(None)
         assert unwanted.wait(1), point
         assert [signal.getsignal(number) for number in NUMBERS] == [strike, strike], point
-        return passed >= point
+        return second.points == point
 
     points = next(point for point in range(1, 200) if not at(point)) - 1
     assert points > 10
@@ -252,17 +244,9 @@ def test_wherever_it_comes_no_handler_is_left(number: int) -> None:
     """At every function that is entered and every one of C that is left."""
 
     def at(point: int) -> bool:
-        passed = 0
-
-        def count(frame: object, event: str, argument: object) -> None:
-            nonlocal passed
-            passed += event in ("call", "c_return")
-            if passed == point:
-                sys.setprofile(None)
-                os.kill(os.getpid(), number)
-
+        only = Strike(number, point)
         try:
-            sys.setprofile(count)
+            sys.setprofile(only)
             with Held():
                 done.append(point)
         except Struck:
@@ -270,7 +254,7 @@ def test_wherever_it_comes_no_handler_is_left(number: int) -> None:
         finally:
             sys.setprofile(None)
         assert [signal.getsignal(number) for number in NUMBERS] == [strike, strike], point
-        return passed >= point
+        return only.points == point
 
     done: list[int] = []
     points = next(point for point in range(1, 100) if not at(point)) - 1

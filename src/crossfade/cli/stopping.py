@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from crossfade.interrupts import replaceable
+
 SOON_SECONDS = 0.01
 
 
@@ -36,9 +38,7 @@ def stopped_by_signals() -> Iterator[None]:
         if not leaving:
             raise _ERRORS[signal.Signals(number)]
 
-    found = {number: signal.getsignal(number) for number in _ERRORS}
-    # None is a handler that Python could not bring back
-    before = {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
+    before = replaceable()
     try:
         for number in before:
             signal.signal(number, end)
